@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -26,8 +25,6 @@ AnyArray: TypeAlias = npt.NDArray[Any]
 Modality: TypeAlias = Literal["both", "text", "picture"]
 MODALITIES: tuple[Modality, ...] = ("both", "text", "picture")
 
-_NOTHING: Mapping[str, str] = MappingProxyType({})
-
 
 @dataclass(frozen=True, slots=True)
 class Entity:
@@ -43,7 +40,7 @@ class Entity:
     id: str
     name: str
     aliases: tuple[str, ...] = ()
-    attributes: Mapping[str, str] = field(default=_NOTHING)
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
