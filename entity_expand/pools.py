@@ -1,0 +1,140 @@
+"""Pools: the entities among which a set is searched, and the numbers the search needs about them.
+
+A pool answers two questions in float64: what a member adds to each entity's score, and how probable an entity's
+sentences hold the members. The search is the same over all of them:
+
+- `DistributionPool` holds the paper's own matrices, every mean log-probability and mean probability (V, V).
+- `TablePool` is a whole index with its scores computed ahead.
+- `VectorPool` is part of an index: rows fetched for one query, scores computed when a member joins.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from entity_expand.scoring import EntityRows, gains
+from entity_expand.types import AnyArray, Float32, Float64, Int64
+
+# Probabilities below this are floored: a zero would make a divergence infinite (NOTES.md section 9.4).
+_SMALLEST_PROBABILITY = 1e-300
+
+
+class Pool(Protocol):
+    """K entities, ordered by id, addressed by their place 0..K-1 in the pool.
+
+    Attributes:
+        size: K.
+        vocabulary: V, the number of entities that the distributions range over.
+        log_total: (K,) float64, Σ_v log q_i[v] over the vocabulary.
+        log_mass: (K,) float64, log Σ_v q_i[v]; 0 for a normalised distribution.
+        log_own: (K,) float64, log q_i[i].
+    """
+
+    size: int
+    vocabulary: int
+    log_total: Float64
+    log_mass: Float64
+    log_own: Float64
+
+    def gains(self, place: int) -> AnyArray:
+        """Return what the member at `place` adds to the score of each entity, (K,)."""
+
+    def log_probabilities(self, places: Int64, members: Int64) -> Float64:
+        """Return log q_i[j] for i in `places` (w,) and j in `members` (m,): (w, m)."""
+
+
+class DistributionPool:
+    """The whole vocabulary with the paper's own features (NOTES.md section 8).
+
+    Args:
+        mean_log: (V, V), row i the mean over i's sentences of log p(. | sentence).
+        mean: (V, V), row i the mean over i's sentences of p(. | sentence).
+    """
+
+    def __init__(self, mean_log: AnyArray, mean: AnyArray) -> None:
+        logs = mean_log.astype(np.float64)
+        self._scores = (logs - logs.mean(axis=1, keepdims=True)) / logs.std(axis=1, keepdims=True)
+        probabilities = np.maximum(mean.astype(np.float64), _SMALLEST_PROBABILITY)
+        self._log = np.log(probabilities)
+        self.size = self.vocabulary = len(logs)
+        self.log_total: Float64 = self._log.sum(axis=1)
+        self.log_mass: Float64 = np.log(probabilities.sum(axis=1))
+        self.log_own: Float64 = self._log.diagonal().copy()
+
+    def gains(self, place: int) -> Float64:
+        """Return Z_j, the standardised mean log-probabilities, (V,)."""
+        row: Float64 = self._scores[place]
+        return row
+
+    def log_probabilities(self, places: Int64, members: Int64) -> Float64:
+        """Return the logarithm of the mean probabilities, (w, m)."""
+        block: Float64 = self._log[places[:, None], members]
+        return block
+
+
+class _StoredPool:
+    """What the two pools over stored rows share: log q_i[v] = σ_i Z_i[v] + a_i, and rows of Z that sum to 0."""
+
+    def __init__(self, rows: EntityRows, own_scores: AnyArray, vocabulary: int) -> None:
+        self.size = len(rows)
+        self.vocabulary = vocabulary
+        self._deviation = rows.deviation
+        self._log_offset = rows.log_offset
+        self.log_total: Float64 = vocabulary * rows.log_offset
+        self.log_mass: Float64 = np.zeros(self.size)
+        self.log_own: Float64 = rows.deviation * own_scores + rows.log_offset
+
+    def _log_of(self, places: Int64, scores: AnyArray) -> Float64:
+        logs: Float64 = self._deviation[places, None] * scores + self._log_offset[places, None]
+        return logs
+
+
+class TablePool(_StoredPool):
+    """A whole index, with Z of every pair of its entities.
+
+    Args:
+        table: (n, n) float32, entry (j, v) = Z_j[v]; may be memory-mapped.
+        rows: The stored rows of all n entities.
+        vocabulary: V of the bundle.
+        both_directions: λ.
+    """
+
+    def __init__(self, table: Float32, rows: EntityRows, vocabulary: int, both_directions: float = 0.0) -> None:
+        super().__init__(rows, table.diagonal(), vocabulary)
+        self._table = table
+        self._both_directions = both_directions
+
+    def gains(self, place: int) -> AnyArray:
+        """Return Z_j[v] + λ Z_v[j] for all v, (n,)."""
+        row: AnyArray = self._table[place]
+        return row + self._both_directions * self._table[:, place] if self._both_directions else row
+
+    def log_probabilities(self, places: Int64, members: Int64) -> Float64:
+        """Return σ_i Z_i[j] + a_i, (w, m)."""
+        return self._log_of(places, self._table[places[:, None], members])
+
+
+class VectorPool(_StoredPool):
+    """Rows of some entities; scores are computed as they are needed.
+
+    Args:
+        rows: Of the K entities, in id order.
+        vocabulary: V of the bundle.
+        both_directions: λ.
+    """
+
+    def __init__(self, rows: EntityRows, vocabulary: int, both_directions: float = 0.0) -> None:
+        super().__init__(rows, np.einsum("kw,kw->k", rows.scaled, rows.head, dtype=np.float64), vocabulary)
+        self.rows = rows
+        self._both_directions = both_directions
+
+    def gains(self, place: int) -> Float32:
+        """Return Z_j[v] + λ Z_v[j] for all v of the pool, (K,)."""
+        row: Float32 = gains(self.rows.take(np.array([place])), self.rows, self._both_directions)[0]
+        return row
+
+    def log_probabilities(self, places: Int64, members: Int64) -> Float64:
+        """Return σ_i Z_i[j] + a_i, (w, m)."""
+        return self._log_of(places, gains(self.rows.take(places), self.rows.take(members)))

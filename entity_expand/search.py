@@ -1,0 +1,199 @@
+"""The search of the paper: grow a set one entity at a time, then rank what was added (NOTES.md section 9)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from entity_expand.errors import ConfigError, QueryError
+from entity_expand.pools import Pool
+from entity_expand.types import Bool, Float64, Int64
+
+# Weight of a member in the ideal distribution of its set, by its place in the order of joining: (first place, weight).
+WINDOW_TIERS = ((0, 1000.0), (41, 500.0), (75, 300.0))
+RANKING_TIERS = ((0, 1600.0), (20, 900.0), (35, 600.0), (70, 150.0))
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """How a set is grown and ranked; the defaults are the paper's.
+
+    Attributes:
+        window: w0, candidates examined per step while fewer than `window_step` have joined.
+        window_growth: How the window widens afterwards.
+        window_step: Members that join before the window widens, and per unit of widening.
+        rerank: Whether the members are ranked again at the end.
+        rank_weight: μ, the weight of the order of joining in that ranking.
+        grow: Whether a member that joins counts from then on. False ranks by the seeds alone.
+        compatible_seeds: Number of leading seeds that are left out of the result, and of the count that widens
+            the window, whatever the number of seeds. None: all of them. The original has 3 here, so that of
+            five seeds the last two come back as results (NOTES.md section 9.2).
+    """
+
+    window: int = 1
+    window_growth: float = 2.5
+    window_step: int = 20
+    rerank: bool = True
+    rank_weight: float = 9.0
+    grow: bool = True
+    compatible_seeds: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.window < 1 or self.window_step < 1 or self.window_growth < 0 or self.rank_weight < 0:
+            raise ConfigError(
+                "window and window_step must be at least 1, window_growth and rank_weight at least 0; "
+                f"got {self.window}, {self.window_step}, {self.window_growth}, {self.rank_weight}."
+            )
+
+    def window_at(self, joined: int) -> int:
+        """Return how many candidates are examined once `joined` entities have joined the seeds."""
+        if joined < self.window_step:
+            return self.window
+        if joined >= 100:
+            return 1
+        slope = self.window_growth * (1.0 if joined < 50 else 1.25)
+        return int(self.window + joined / self.window_step * slope)
+
+    def seeds_left_out(self, seeds: int) -> int:
+        """Return how many leading members are not results, for a query of `seeds` seeds."""
+        return seeds if self.compatible_seeds is None else self.compatible_seeds
+
+
+def tier_weights(count: int, tiers: tuple[tuple[int, float], ...]) -> Float64:
+    """Return the weight of each of `count` places in the order of joining, (count,)."""
+    firsts = np.array([first for first, _ in tiers])
+    weights = np.array([weight for _, weight in tiers])
+    chosen: Float64 = weights[np.searchsorted(firsts, np.arange(count), side="right") - 1]
+    return chosen
+
+
+def divergence(pool: Pool, places: Int64, members: Int64, weights: Float64, own: bool) -> Float64:
+    """Return KL(set || candidate) for each candidate, (w,) float64 (NOTES.md sections 9 and 9.1).
+
+    The set's distribution u is, before it is normalised, the candidate's mean probability m everywhere, `weights`
+    times m at the members, and, if `own`, the candidate's own probability at the candidate itself. Only the
+    candidate's probabilities at the members and its totals enter, so no (V,)-wide row is ever needed.
+
+    Args:
+        pool: Where the candidates' probabilities come from.
+        places: (w,) candidates.
+        members: (n,) members; if `own`, none of them is a candidate.
+        weights: (n,) multiples of the mean probability.
+        own: Whether the candidate itself counts with its own probability.
+    """
+    logs = pool.log_probabilities(places, members)  # (w, n)
+    mass = pool.log_mass[places]
+    mean = np.exp(mass) / pool.vocabulary
+    others = pool.vocabulary - len(members) - own
+    total = mean * (others + weights.sum())
+    entropy = mean * np.log(mean) * (others + weights.sum()) + mean * (weights * np.log(weights)).sum()
+    cross = mean * (pool.log_total[places] - logs.sum(axis=1) + logs @ weights)
+    if own:
+        log_own = pool.log_own[places]
+        probability = np.exp(log_own)
+        total = total + probability
+        entropy = entropy + probability * log_own
+        cross = cross + (probability - mean) * log_own
+    kl: Float64 = (entropy - cross) / total - np.log(total) + mass
+    return kl
+
+
+class SetSearch:
+    """One set that grows inside a pool.
+
+    Args:
+        pool: Entities in id order.
+        seeds: (S,) places of the seeds in the pool, in query order; not changed.
+        settings: How to grow.
+        closed: (K,) entities that may not join, beside the seeds. Not changed.
+    """
+
+    def __init__(self, pool: Pool, seeds: Int64, settings: SearchSettings, closed: Bool | None = None) -> None:
+        self._settings = settings
+        self._left_out = settings.seeds_left_out(len(seeds))
+        self.members: list[int] = []
+        self.pool = pool
+        self._scores = np.zeros(pool.size)
+        if closed is not None:
+            self._scores[closed] = -np.inf
+        for seed in seeds.tolist():
+            self._join(seed)
+
+    @property
+    def window(self) -> int:
+        """The number of candidates that the next step examines."""
+        return self._settings.window_at(len(self.members) - self._left_out)
+
+    def close(self, place: int) -> None:
+        """Bar an entity from joining."""
+        self._scores[place] = -np.inf
+
+    def candidates(self, window: int) -> Int64:
+        """Return the best `window` open entities by falling score, ties by id: (at most window,)."""
+        scores = self._scores
+        if window == 1:
+            best = int(scores.argmax())
+            return np.array([best] if scores[best] > -np.inf else [], dtype=np.int64)
+        if window < len(scores):
+            edge = np.partition(scores, len(scores) - window)[len(scores) - window]
+            found = np.flatnonzero(scores >= edge)
+        else:
+            found = np.arange(len(scores))
+        found = found[np.argsort(-scores[found], kind="stable")][:window]
+        open_ones: Int64 = found[scores[found] > -np.inf]
+        return open_ones
+
+    def step(self, window: int) -> int:
+        """Let the candidate that diverges least from the set join; return its place.
+
+        Raises:
+            QueryError: No entity is left.
+        """
+        candidates = self.candidates(window)
+        if not len(candidates):
+            raise QueryError(f"No entity is left to join after {len(self.members)} members.")
+        chosen = int(candidates[0])
+        if len(candidates) > 1:
+            weights = tier_weights(len(self.members), WINDOW_TIERS)
+            kl = divergence(self.pool, candidates, np.array(self.members), weights, own=True)
+            if np.isfinite(kl).any():
+                chosen = int(candidates[np.nanargmin(kl)])
+        self._join(chosen)
+        return chosen
+
+    def _join(self, place: int) -> None:
+        if self._settings.grow or len(self.members) < self._left_out:
+            self._scores += self.pool.gains(place)
+        self._scores[place] = -np.inf
+        self.members.append(place)
+
+    def ranking(self) -> tuple[Int64, Float64]:
+        """Return the results in their final order, places and scores, (T,) each (NOTES.md section 9.1)."""
+        return rank(self.pool, np.array(self.members), self._left_out, self._settings)
+
+
+def rank(pool: Pool, members: Int64, left_out: int, settings: SearchSettings) -> tuple[Int64, Float64]:
+    """Rank entities by the order in which they joined and by their divergence from the whole set.
+
+    The score is μ / place + 1 / rank of the divergence, rounded to float32 as in the original; ties by id.
+
+    Args:
+        pool: Entities in id order.
+        members: (n,) places in the order of joining, seeds first.
+        left_out: Number of leading members that are not results.
+        settings: `rerank` and `rank_weight`.
+
+    Returns:
+        (n - left_out,) places and scores, by falling score. Without re-ranking the score is 1 / place.
+    """
+    joined = members[left_out:]
+    order_of_joining = np.arange(1, len(joined) + 1)
+    if not settings.rerank or not len(joined):
+        return joined, 1.0 / order_of_joining
+    kl = divergence(pool, joined, members, tier_weights(len(members), RANKING_TIERS), own=False)
+    kl_rank = np.empty(len(joined))
+    kl_rank[np.argsort(kl, kind="stable")] = order_of_joining
+    scores = (settings.rank_weight / order_of_joining + 1.0 / kl_rank).astype(np.float32)
+    order = np.lexsort((joined, -scores))
+    return joined[order], scores[order].astype(np.float64)
