@@ -1,1 +1,19 @@
-"""Placeholder."""
+"""Corpora: read them in MESED's layout or our own, check them, write them, and import one's own rows."""
+
+from entity_expand.corpus.own import OwnRow, write_corpus
+from entity_expand.corpus.queries import Query, read_queries, read_truth, write_queries, write_truth
+from entity_expand.corpus.read import Corpus
+from entity_expand.corpus.report import CorpusReport, Problem
+
+__all__ = [
+    "Corpus",
+    "CorpusReport",
+    "OwnRow",
+    "Problem",
+    "Query",
+    "read_queries",
+    "read_truth",
+    "write_corpus",
+    "write_queries",
+    "write_truth",
+]

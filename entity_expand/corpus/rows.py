@@ -1,0 +1,105 @@
+"""A row of either layout, and the samples it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from entity_expand.corpus.lines import clean
+from entity_expand.corpus.report import Note
+
+DEFAULT_SPLIT = "train"
+MAX_SPLITS = 127
+_MAX_SPLIT_LENGTH = 64
+# The original leaves longer sentences out (NOTES.md section 2); our form keeps them.
+MAX_WORDS_PER_MENTION_FORM = 150
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One usable row.
+
+    Attributes:
+        text: The sentence, or "".
+        mentions: (position of the entity, start, end) in file order, start and end in characters, end
+            exclusive; (position, 0, 0) where `text` is "". Never empty.
+        image: The path as written in the file, or None.
+        split: Name of the split.
+        words: Number of words, where the layout gives them, else 0.
+    """
+
+    text: str
+    mentions: tuple[tuple[int, int, int], ...]
+    image: str | None
+    split: str
+    words: int = 0
+
+
+def entity_position(value: object, positions: Mapping[str, int], identifier: str | None, note: Note) -> int:
+    """Return the position of an entity id, or -1 after counting why its mention is dropped."""
+    if identifier is None:
+        note("mention", "the entity id is neither a text nor a whole number", value)
+        return -1
+    position = positions.get(identifier, -1)
+    if position < 0:
+        note("mention", "unknown entity id", identifier)
+    return position
+
+
+def read_image(record: Mapping[str, object], note: Note) -> str | None:
+    """Return the picture's path as written, or None; a wrong type is counted."""
+    image = record.get("image")
+    if image is None or image == "":
+        return None
+    if not isinstance(image, str):
+        note("picture", "the path is not a text", image)
+        return None
+    return image
+
+
+def read_split(record: Mapping[str, object], note: Note) -> str | None:
+    """Return the row's split, or None after counting a split that is no short text."""
+    split = record.get("split")
+    if split is None:
+        return DEFAULT_SPLIT
+    if isinstance(split, str) and 0 < len(split) <= _MAX_SPLIT_LENGTH and split.isprintable() and clean(split):
+        return split
+    note("row", "the split is not a short printable text", split)
+    return None
+
+
+def spans_of(row: Row, entity: int, note: Note) -> tuple[Span, ...]:
+    """Return the spans of one entity in a row, by rising start and without overlaps; () iff there is no text.
+
+    Of overlapping spans the first to start is kept, of those with one start the longest.
+    """
+    if not row.text:
+        return ()
+    found = [(start, end) for position, start, end in row.mentions if position == entity]
+    if len(found) == 1:
+        return (found[0],)
+    kept: list[Span] = []
+    for start, end in sorted(found, key=lambda span: (span[0], -span[1])):
+        if not kept or start >= kept[-1][1]:
+            kept.append((start, end))
+        elif (start, end) == kept[-1]:
+            note("mention", "repeated mention", start)
+        else:
+            note("mention", "overlaps another mention of the same entity", start)
+    return tuple(kept)
+
+
+def samples_of(row: Row, per_mention: bool, note: Note) -> Iterable[tuple[int, int]]:
+    """Return (position of the entity, number of the mention or -1 for all of them) of each sample of a row."""
+    if per_mention and row.text:
+        if row.words > MAX_WORDS_PER_MENTION_FORM:
+            note("row", f"over {MAX_WORDS_PER_MENTION_FORM} words", row.words)
+            return ()
+        return [(position, number) for number, (position, _, _) in enumerate(row.mentions)]
+    entities = dict.fromkeys(position for position, _, _ in row.mentions)
+    if len(entities) < len(row.mentions):
+        for entity in entities:
+            spans_of(row, entity, note)
+    return [(entity, -1) for entity in entities]
