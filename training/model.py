@@ -1,0 +1,263 @@
+"""The network: text and picture tokens in, one feature per sentence and three heads out.
+
+input_ids (B, L) ─> text encoder ─────────────────────────────────┐
+pixels (B, 3, H, W) ─> vision backbone ─> linear, norm, GELU,      ├─> cross transformer ─> row at the mask h (B, D)
++ position ─> visual transformer (B, P, D) ─┘
+h ─> entity head: trunk feature g (B, D) ─> W g + b (B, V);  h ─> projection (B, 128);  h ─> clusters (B, K)
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training.config import ModelConfig
+
+PROJECTION = (256, 128)
+_HIDDEN = {"paper": -1e9, "corrected": -1e4}
+
+
+class TextPart(Protocol):
+    """What the model needs of its text encoder; `training.text.TextEncoder` has it."""
+
+    width: int
+
+    def __call__(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Map (B, L) int64 ids and mask to (B, L, D) states."""
+        ...
+
+    def upper(self, states: Tensor, attention_mask: Tensor) -> Tensor:
+        """Run the trained layers alone on the frozen layers' output, (B, L, D) -> (B, L, D)."""
+        ...
+
+
+class VisionPart(Protocol):
+    """What the model needs of its vision backbone; `training.vision.VisionTokens` has it."""
+
+    width: int
+    count: int
+    frozen: bool
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Map (B, 3, H, W) float32 pixels to (B, P, C) tokens."""
+        ...
+
+
+class Attention(nn.Module):
+    """Multi-head attention with biases and no dropout behind it."""
+
+    def __init__(self, width: int, heads: int, dropout: float, hidden: float) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"The width {width} is no multiple of the {heads} heads.")
+        self.heads, self.dropout, self.hidden = heads, dropout, hidden
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.output = nn.Linear(width, width)
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.view(x.shape[0], x.shape[1], self.heads, -1).transpose(1, 2)  # (B, heads, T, D / heads)
+
+    def forward(self, x: Tensor, keys: Tensor | None) -> Tensor:
+        """Attend from all T rows to the visible ones.
+
+        Args:
+            x: (B, T, D).
+            keys: (B, T) float, 1 visible and 0 hidden; None hides nothing.
+
+        Returns:
+            (B, T, D).
+        """
+        q, k, v = self._split(self.query(x)), self._split(self.key(x)), self._split(self.value(x))
+        bias = None if keys is None else ((1.0 - keys) * self.hidden)[:, None, None, :].to(q.dtype)  # (B, 1, 1, T)
+        dropout = self.dropout if self.training else 0.0
+        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
+        rows: Tensor = self.output(mixed.transpose(1, 2).flatten(2))  # (B, T, D)
+        return rows
+
+
+class Block(nn.Module):
+    """Attention and a two-layer perceptron, each with a norm and a residual sum."""
+
+    def __init__(self, width: int, config: ModelConfig) -> None:
+        super().__init__()
+        self.inside = config.norm == "sublayer"
+        self.attention = Attention(width, config.heads, config.dropout, _HIDDEN[config.form])
+        self.attention_norm = nn.LayerNorm(width)
+        drop = config.dropout
+        layers = (
+            nn.Linear(width, config.mlp),
+            nn.GELU(),
+            nn.Dropout(drop),
+            nn.Linear(config.mlp, width),
+            nn.Dropout(drop),
+        )
+        self.mlp = nn.Sequential(*layers)
+        self.mlp_norm = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor, keys: Tensor | None) -> Tensor:
+        """Map (B, T, D) to (B, T, D); `keys` as in `Attention`."""
+        if self.inside:
+            x = x + self.attention_norm(self.attention(x, keys))
+            return x + cast(Tensor, self.mlp_norm(self.mlp(x)))
+        x = x + self.attention(self.attention_norm(x), keys)
+        return x + cast(Tensor, self.mlp(self.mlp_norm(x)))
+
+
+class Transformer(nn.Module):
+    """A stack of blocks, followed by a norm only where blocks normalise their input."""
+
+    def __init__(self, width: int, layers: int, config: ModelConfig) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Block(width, config) for _ in range(layers))
+        self.norm = nn.LayerNorm(width) if config.norm == "pre" else nn.Identity()
+
+    def forward(self, x: Tensor, keys: Tensor | None = None) -> Tensor:
+        """Map (B, T, D) to (B, T, D); `keys` as in `Attention`."""
+        for layer in self.layers:
+            x = layer(x, keys)
+        return cast(Tensor, self.norm(x))
+
+
+class EntityHead(nn.Module):
+    """Trunk, and one row [w, b] per entity."""
+
+    def __init__(self, width: int, vocabulary: int, config: ModelConfig) -> None:
+        super().__init__()
+        drop = nn.Dropout(config.head_dropout)
+        self.trunk = nn.Sequential(nn.Linear(width, width), drop, nn.LayerNorm(width), nn.GELU())
+        self.rows = nn.Linear(width, vocabulary)
+        # The paper's code drops logits out: each is zeroed or scaled up before the softmax.
+        self.logits = nn.Dropout(config.head_dropout) if config.form == "paper" else nn.Identity()
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Map (B, D) to log-probabilities (B, V), float32."""
+        logits: Tensor = self.logits(self.rows(self.trunk(h)))
+        return functional.log_softmax(logits.float(), dim=-1)
+
+
+class MultiExpan(nn.Module):
+    """MultiExpan without its momentum copy.
+
+    Args:
+        config: Sizes and form.
+        text: A module that is a `TextPart` of width D.
+        vision: A module that is a `VisionPart` with P tokens of width C.
+        vocabulary: Number V of entities.
+    """
+
+    def __init__(self, config: ModelConfig, text: nn.Module, vision: nn.Module, vocabulary: int) -> None:
+        super().__init__()
+        self.config, self.vocabulary = config, vocabulary
+        self.text, self.vision = text, vision
+        width, channels = cast(TextPart, text).width, cast(VisionPart, vision).width
+        self.width = width
+        drop = nn.Dropout(config.head_dropout)
+        self.visual_linear = nn.Sequential(nn.Linear(channels, width), drop, nn.LayerNorm(width), nn.GELU())
+        self.visual_position = nn.Parameter(torch.randn(1, cast(VisionPart, vision).count, width))
+        self.visual_transformer = Transformer(width, config.visual_layers, config)
+        self.cross_transformer = Transformer(width, config.cross_layers, config)
+        self.head = EntityHead(width, vocabulary, config)
+        self.projection_head = _projection_head(width)
+        self.cluster_head = _cluster_head(width, config.clusters)
+
+    def train(self, mode: bool = True) -> MultiExpan:
+        """Set the training flags; frozen backbones stay in evaluation mode, and so does all text in paper form."""
+        super().train(mode)
+        if self.config.form == "paper":
+            self.text.eval()
+        if cast(VisionPart, self.vision).frozen:
+            self.vision.eval()
+        return self
+
+    def fuse(
+        self, states: Tensor, attention_mask: Tensor, mask_position: Tensor, tokens: Tensor, image_present: Tensor
+    ) -> Tensor:
+        """Return the fused row at the mask.
+
+        Args:
+            states: (B, L, D) output of the text encoder.
+            attention_mask: (B, L), 1 for ids and 0 for padding.
+            mask_position: (B,) int64, where the target's mask is.
+            tokens: (B, P, C) output of the vision backbone; ignored rows must be finite.
+            image_present: (B,), 0 hides the picture.
+
+        Returns:
+            h: (B, D).
+        """
+        visual = self.visual_linear(tokens) + self.visual_position  # (B, P, D)
+        visual = self.visual_transformer(visual)  # (B, P, D)
+        count = visual.shape[1]
+        shown = image_present.to(states.dtype)[:, None].expand(-1, count)  # (B, P)
+        keys = torch.cat([attention_mask.to(states.dtype), shown], dim=1)  # (B, L + P)
+        fused: Tensor = self.cross_transformer(
+            torch.cat([states, visual.to(states.dtype)], dim=1), keys
+        )  # (B, L + P, D)
+        place = mask_position[:, None, None].expand(-1, 1, fused.shape[2])  # (B, 1, D)
+        return fused.gather(1, place).squeeze(1)  # (B, D)
+
+    def encode(
+        self, input_ids: Tensor, attention_mask: Tensor, mask_position: Tensor, pixels: Tensor, image_present: Tensor
+    ) -> Tensor:
+        """Return h (B, D) from ids and pixels; arguments as in `feature`."""
+        states = self.text(input_ids, attention_mask)  # (B, L, D)
+        return self.fuse(states, attention_mask, mask_position, self.vision(pixels), image_present)
+
+    def feature(
+        self, input_ids: Tensor, attention_mask: Tensor, mask_position: Tensor, pixels: Tensor, image_present: Tensor
+    ) -> Tensor:
+        """Return the trunk feature g that the head's rows are multiplied with.
+
+        Args:
+            input_ids: (B, L) int64, padded.
+            attention_mask: (B, L) int64.
+            mask_position: (B,) int64.
+            pixels: (B, 3, H, W) float32, normalised.
+            image_present: (B,) float32; 0 hides the picture, whatever its pixels are.
+
+        Returns:
+            g: (B, D) float32; log p = log_softmax(W g + b) with W, b from `head_rows`.
+        """
+        return self.trunk(self.encode(input_ids, attention_mask, mask_position, pixels, image_present))
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, mask_position: Tensor, pixels: Tensor, image_present: Tensor
+    ) -> Tensor:
+        """Return log-probabilities over the entities (B, V); arguments as in `feature`."""
+        return self.log_probabilities(self.encode(input_ids, attention_mask, mask_position, pixels, image_present))
+
+    def trunk(self, h: Tensor) -> Tensor:
+        """Map h (B, D) to the trunk feature g (B, D)."""
+        return cast(Tensor, self.head.trunk(h))
+
+    def log_probabilities(self, h: Tensor) -> Tensor:
+        """Map h (B, D) to log-probabilities (B, V)."""
+        return cast(Tensor, self.head(h))
+
+    def project(self, h: Tensor) -> Tensor:
+        """Map h (B, D) to unit rows (B, 128) for the contrast between instances."""
+        return functional.normalize(self.projection_head(h), dim=-1, eps=1e-12)
+
+    def cluster(self, h: Tensor) -> Tensor:
+        """Map h (B, D) to cluster probabilities (B, K)."""
+        return functional.softmax(self.cluster_head(h), dim=-1)
+
+    def head_rows(self) -> tuple[Tensor, Tensor]:
+        """Return W (V, D) and b (V,), rows in the order of the checkpoint's entities."""
+        return self.head.rows.weight, self.head.rows.bias
+
+
+def _projection_head(width: int) -> nn.Sequential:
+    inner, outer = PROJECTION
+    return nn.Sequential(nn.Linear(width, inner, bias=False), nn.BatchNorm1d(inner), nn.ReLU(), nn.Linear(inner, outer))
+
+
+def _cluster_head(width: int, clusters: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.BatchNorm1d(width), nn.ReLU(), nn.Linear(width, width), nn.BatchNorm1d(width), nn.ReLU(),
+        nn.Linear(width, clusters),
+    )  # fmt: skip
