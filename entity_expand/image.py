@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from entity_expand import files
+from entity_expand.config import check, setting
 from entity_expand.errors import ConfigError, ImageError
 from entity_expand.types import Float32, UInt8
 
@@ -65,24 +66,16 @@ class ImageConfig:
         interpolation: Filter of the resizing.
     """
 
-    size: int
-    resize: int | None = None
+    size: int = setting(low=1, high=4096)
+    resize: int | None = setting(None, low=1, high=4096)
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    std: tuple[float, float, float] = setting((1.0, 1.0, 1.0), low=1e-6)
     interpolation: Interpolation = "bicubic"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.size, int) or not 1 <= self.size <= 4096:
-            raise ConfigError(f"size must be a whole number from 1 to 4096, not {self.size!r}.")
-        resize = self.size if self.resize is None else self.resize
-        if not (isinstance(resize, int) and self.size <= resize <= 4096):
-            raise ConfigError(f"resize must be none or from size ({self.size}) to 4096, not {self.resize!r}.")
-        if len(self.mean) != 3 or len(self.std) != 3 or not np.isfinite([*self.mean, *self.std]).all():
-            raise ConfigError(f"mean and std must be 3 finite numbers each, not {self.mean!r} and {self.std!r}.")
-        if min(self.std) <= 0:
-            raise ConfigError(f"std must be positive, not {self.std!r}.")
-        if self.interpolation not in _RESAMPLING:
-            raise ConfigError(f"interpolation must be one of {', '.join(_RESAMPLING)}, not {self.interpolation!r}.")
+        check(self)
+        if self.resize is not None and self.resize < self.size:
+            raise ConfigError(f"resize is {self.resize}, but must be at least size = {self.size}.")
 
 
 def load_rgb(

@@ -13,11 +13,11 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from entity_expand import files
-from entity_expand.errors import ConfigError, EncoderError
+from entity_expand.config import check, setting
+from entity_expand.errors import EncoderError
 from entity_expand.types import Int64
 
 TextForm: TypeAlias = Literal["wordpiece", "whole_word"]
-FORMS: tuple[TextForm, ...] = ("wordpiece", "whole_word")
 TOKENIZER_CAP = 64 << 20
 """Largest tokenizer file that is read, in bytes."""
 
@@ -43,14 +43,11 @@ class TextConfig:
         form: "wordpiece", or "whole_word" for the original's form: lower-case, each word looked up whole.
     """
 
-    max_length: int = 128
+    max_length: int = setting(128, low=3, high=8192)
     form: TextForm = "wordpiece"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.max_length, int) or not 3 <= self.max_length <= 8192:
-            raise ConfigError(f"max_length must be a whole number from 3 to 8192, not {self.max_length!r}.")
-        if self.form not in FORMS:
-            raise ConfigError(f"form must be one of {', '.join(FORMS)}, not {self.form!r}.")
+        check(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,218 @@
+"""The declared inputs and outputs of an ONNX file, read and checked without onnx or onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from entity_expand.errors import BundleError
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output of a graph.
+
+    Attributes:
+        name: As in the file.
+        dtype: NumPy's name, such as "float32".
+        axes: One entry an axis: a length, or the name of an axis whose length is free.
+    """
+
+    name: str
+    dtype: str
+    axes: tuple[str | int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.dtype} ({', '.join(map(str, self.axes))})"
+
+
+@dataclass(frozen=True, slots=True)
+class GraphSpec:
+    """All inputs and outputs of a graph, in the file's order."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    def differences(self, found: GraphSpec) -> tuple[str, ...]:
+        """Say how `found` differs from this one; () if it does not. The order of the inputs is free."""
+        lines = []
+        for kind, expected, present in (
+            ("input", self.inputs, found.inputs),
+            ("output", self.outputs, found.outputs),
+        ):
+            have = {tensor.name: tensor for tensor in present}
+            for tensor in expected:
+                other = have.pop(tensor.name, None)
+                if other is None:
+                    lines.append(f"{kind} {tensor.name} is missing")
+                elif other != tensor:
+                    lines.append(f"{kind} is {other}, expected {tensor}")
+            lines += [f"{kind} {name} is not expected" for name in have]
+        return tuple(lines)
+
+
+def encoder_spec(dimension: int, size: int) -> GraphSpec:
+    """Return what the encoder graph of a bundle takes and gives.
+
+    Args:
+        dimension: D, width of the feature.
+        size: Height and width of the pixels.
+    """
+    return GraphSpec(
+        inputs=(
+            TensorSpec("input_ids", "int64", ("batch", "length")),
+            TensorSpec("attention_mask", "int64", ("batch", "length")),
+            TensorSpec("mask_position", "int64", ("batch",)),
+            TensorSpec("pixels", "float32", ("batch", 3, size, size)),
+            TensorSpec("image_present", "float32", ("batch",)),
+        ),
+        outputs=(TensorSpec("feature", "float32", ("batch", dimension)),),
+    )
+
+
+def read_spec(content: bytes) -> GraphSpec:
+    """Read the inputs and outputs of an ONNX file.
+
+    Raises:
+        BundleError: The bytes are no ONNX file, or point to other files (external data, compiled contexts).
+    """
+    inputs: list[TensorSpec] = []
+    outputs: list[TensorSpec] = []
+    for kind, number, value in _walk(memoryview(content), "model", 0):
+        if kind == "tensor" and (number == _EXTERNAL_DATA or (number, value) == _EXTERNAL_LOCATION):
+            raise BundleError("The graph keeps tensors in other files; a bundle's graph must hold all its data.")
+        if (kind, number) == ("node", 4) and isinstance(value, memoryview) and bytes(value) == b"EPContext":
+            raise BundleError("The graph points to a compiled context; a bundle's graph must hold all its nodes.")
+        if kind == "graph" and number in (11, 12) and isinstance(value, memoryview):
+            (inputs if number == 11 else outputs).append(_tensor_spec(value))
+    return GraphSpec(tuple(inputs), tuple(outputs))
+
+
+def hollow_graph(spec: GraphSpec) -> bytes:
+    """Return an ONNX file that declares `spec` and computes nothing: for bundles that are used with a fake encoder."""
+    named = {name: number for number, name in _DTYPES.items()}
+
+    def value(tensor: TensorSpec) -> bytes:
+        axes = b"".join(
+            _put(1, _put(2, axis.encode()) if isinstance(axis, str) else _put(1, axis)) for axis in tensor.axes
+        )
+        kind = _put(1, _put(1, named[tensor.dtype]) + _put(2, axes))
+        return _put(1, tensor.name.encode()) + _put(2, kind)
+
+    graph = _put(2, b"hollow") + b"".join(_put(11, value(tensor)) for tensor in spec.inputs)
+    graph += b"".join(_put(12, value(tensor)) for tensor in spec.outputs)
+    return _put(1, 10) + _put(7, graph) + _put(8, _put(2, 20))
+
+
+# The parts of ONNX's protobuf messages that can hold a tensor or a graph: message -> field -> message.
+_MESSAGES: dict[str, dict[int, str]] = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "function": {7: "node", 11: "attribute"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {},
+}
+_EXTERNAL_DATA = 13
+_EXTERNAL_LOCATION = (14, 1)
+_DTYPES = {1: "float32", 6: "int32", 7: "int64", 9: "bool", 10: "float16", 11: "float64", 16: "bfloat16"}
+_MAX_DEPTH = 32
+
+
+def _walk(data: memoryview, kind: str, depth: int) -> Iterator[tuple[str, int, int | memoryview]]:
+    """Yield (message, field, value) of every message that `_MESSAGES` knows; inner graphs' inputs are left out."""
+    if depth > _MAX_DEPTH:
+        raise BundleError(f"The graph is nested deeper than {_MAX_DEPTH} levels.")
+    for number, value in _fields(data):
+        if kind != "graph" or depth == 1 or number not in (11, 12):
+            yield kind, number, value
+        inner = _MESSAGES[kind].get(number)
+        if inner is not None and isinstance(value, memoryview):
+            yield from _walk(value, inner, depth + 1)
+
+
+def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Yield the fields of one protobuf message: a number for a varint, the bytes of anything else."""
+    position = 0
+    while position < len(data):
+        key, position = _varint(data, position)
+        wire = key & 7
+        if wire == 0:
+            value, position = _varint(data, position)
+            yield key >> 3, value
+            continue
+        if wire == 2:
+            length, position = _varint(data, position)
+        elif wire in (1, 5):
+            length = 8 if wire == 1 else 4
+        else:
+            raise BundleError("The graph is no ONNX file, or a broken one.")
+        if position + length > len(data):
+            raise BundleError("The graph is no ONNX file, or it ends early.")
+        yield key >> 3, data[position : position + length]
+        position += length
+
+
+def _varint(data: memoryview, position: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        if position >= len(data):
+            raise BundleError("The graph is no ONNX file, or it ends early.")
+        byte = data[position]
+        position += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, position
+    raise BundleError("The graph is no ONNX file, or a broken one.")
+
+
+def _tensor_spec(data: memoryview) -> TensorSpec:
+    """Read one ValueInfoProto."""
+    name, dtype = "", "no tensor"
+    axes: list[str | int] = []
+    for number, value in _fields(data):
+        if number == 1:
+            name = _text(value)
+        for kind in _inner(value, 1) if number == 2 else ():
+            for part, content in _fields(kind):
+                if part == 1 and isinstance(content, int):
+                    dtype = _DTYPES.get(content, f"type {content}")
+                axes += [_axis(axis) for axis in _inner(content, 1)] if part == 2 else []
+    return TensorSpec(name, dtype, tuple(axes))
+
+
+def _axis(data: memoryview) -> str | int:
+    for number, value in _fields(data):
+        if number == 1 and isinstance(value, int):
+            return value
+        if number == 2:
+            return _text(value)
+    return "?"
+
+
+def _inner(value: int | memoryview, number: int) -> Iterator[memoryview]:
+    for found, content in _fields(value) if isinstance(value, memoryview) else ():
+        if found == number and isinstance(content, memoryview):
+            yield content
+
+
+def _text(value: int | memoryview) -> str:
+    return bytes(value).decode(errors="replace") if isinstance(value, memoryview) else str(value)
+
+
+def _put(number: int, value: int | bytes) -> bytes:
+    """Write one protobuf field."""
+    if isinstance(value, int):
+        return _number(number << 3) + _number(value)
+    return _number(number << 3 | 2) + _number(len(value)) + value
+
+
+def _number(value: int) -> bytes:
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)

@@ -1,0 +1,75 @@
+"""The one door to onnxruntime: importing it, loading a graph, running it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from entity_expand.errors import EncoderError, MissingExtraError
+from entity_expand.types import AnyArray, Float32
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+"""Short names for onnxruntime's execution providers; the long names are understood too."""
+
+
+def load_onnxruntime(extra: str = "cpu") -> Any:
+    """Import onnxruntime.
+
+    Raises:
+        MissingExtraError: It is not installed; `extra`, "cpu" or "gpu", brings it. The two exclude each other.
+    """
+    try:
+        return importlib.import_module("onnxruntime")
+    except ImportError as problem:
+        raise MissingExtraError("onnxruntime" if extra == "cpu" else "onnxruntime-gpu", extra) from problem
+
+
+def graph_session(content: bytes, providers: Sequence[str] = ("cpu",), threads: int | None = None) -> Any:
+    """Load an ONNX file into an onnxruntime session.
+
+    Raises:
+        MissingExtraError: onnxruntime is not installed.
+        EncoderError: A provider is not available or fails, or the graph cannot be loaded.
+    """
+    wanted = [PROVIDERS.get(name.lower(), name) for name in providers]
+    onnxruntime = load_onnxruntime("cpu" if wanted in ([], [PROVIDERS["cpu"]]) else "gpu")
+    available = onnxruntime.get_available_providers()
+    missing = [name for name in wanted if name not in available]
+    if missing or not wanted:
+        raise EncoderError(
+            f"Execution provider {', '.join(missing) or '(none given)'} is not available; "
+            f"this onnxruntime has {', '.join(available)}."
+        )
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads or 0
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=wanted)
+    except Exception as problem:  # onnxruntime's errors share no other base
+        raise EncoderError(f"onnxruntime cannot load the graph: {problem}") from problem
+    failed = [name for name in wanted if name not in session.get_providers()]
+    if failed:
+        raise EncoderError(
+            f"Execution provider {', '.join(failed)} could not be started (are its libraries installed?); "
+            f"in use would be {', '.join(session.get_providers())}."
+        )
+    return session
+
+
+def run_graph(session: Any, feeds: Mapping[str, AnyArray]) -> Float32:
+    """Run an encoder graph on its five inputs by name, and return the feature (B, D) float32.
+
+    Raises:
+        EncoderError: onnxruntime refuses the inputs or fails.
+    """
+    try:
+        (feature,) = session.run(["feature"], dict(feeds))
+    except Exception as problem:  # onnxruntime's errors share no other base
+        raise EncoderError(f"onnxruntime failed: {problem}") from problem
+    found: Float32 = feature
+    return found
