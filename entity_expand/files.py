@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -97,6 +98,22 @@ def _sync_tree(folder: Path) -> None:
         if file.is_file():
             with file.open("rb") as handle:
                 os.fsync(handle.fileno())
+
+
+@contextlib.contextmanager
+def locked(path: Path, error: type[EntityExpandError], busy: str) -> Iterator[None]:
+    """Hold an exclusive lock on the file `path`; it is freed with the process, however that ends.
+
+    Raises:
+        error: Another process holds the lock; the message is `busy`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as problem:
+            raise error(busy) from problem
+        yield
 
 
 def read_capped(path: Path, cap: int, error: type[EntityExpandError]) -> bytes:

@@ -69,7 +69,7 @@ def expand_jointly(pool: Pool, seed_sets: Sequence[Int64], settings: SearchSetti
         )
     closed = np.zeros(pool.size, dtype=bool)
     closed[seeds_of_all] = True
-    searches = [SetSearch(pool, seeds, settings, closed) for seeds in seed_sets]
+    searches = [SetSearch(pool, seeds, len(seeds), settings, closed) for seeds in seed_sets]
     while len(searches[0].members) < target:
         window = searches[0].window
         for search in searches:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from entity_expand.scoring import EntityRows, gains
+from entity_expand.scoring import EntityRows
 from entity_expand.types import AnyArray, Float32, Float64, Int64
 
 # Probabilities below this are floored: a zero would make a divergence infinite (NOTES.md section 9.4).
@@ -128,13 +128,21 @@ class VectorPool(_StoredPool):
     def __init__(self, rows: EntityRows, vocabulary: int, both_directions: float = 0.0) -> None:
         super().__init__(rows, np.einsum("kw,kw->k", rows.scaled, rows.head, dtype=np.float64), vocabulary)
         self.rows = rows
-        self._both_directions = both_directions
+        self.both_directions = both_directions
+        self._head, self._scaled = rows.head.astype(np.float64), rows.scaled.astype(np.float64)
+        self._columns: dict[int, Float32] = {}
 
-    def gains(self, place: int) -> Float32:
+    def gains(self, place: int) -> AnyArray:
         """Return Z_j[v] + λ Z_v[j] for all v of the pool, (K,)."""
-        row: Float32 = gains(self.rows.take(np.array([place])), self.rows, self._both_directions)[0]
-        return row
+        row: AnyArray = (self._head @ self._scaled[place]).astype(np.float32)
+        return row + self.both_directions * self._toward(place) if self.both_directions else row
+
+    def _toward(self, member: int) -> Float32:
+        """Return Z_i[member] for every entity i of the pool, (K,); kept, since a member is asked for at every step."""
+        if member not in self._columns:
+            self._columns[member] = (self._scaled @ self._head[member]).astype(np.float32)
+        return self._columns[member]
 
     def log_probabilities(self, places: Int64, members: Int64) -> Float64:
         """Return σ_i Z_i[j] + a_i, (w, m)."""
-        return self._log_of(places, gains(self.rows.take(places), self.rows.take(members)))
+        return self._log_of(places, np.column_stack([self._toward(member)[places] for member in members.tolist()]))

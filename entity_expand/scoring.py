@@ -112,15 +112,17 @@ class EntityRows:
         )
 
 
-def entity_rows(features: AnyArray, own_rows: Float64, vocabulary_rows: Float64) -> EntityRows:
+def entity_rows(
+    features: AnyArray, own_rows: Float64, vocabulary_rows: Float64, statistics: HeadStatistics
+) -> EntityRows:
     """Return the stored form of entities.
 
     Args:
         features: (n, D) mean features ḡ.
         own_rows: (n, W) float64 head rows [w, b] of these entities, not centred; predicted where never trained.
-        vocabulary_rows: (V, W) float64 head rows of the bundle's vocabulary, which fixes mean and covariance.
+        vocabulary_rows: (V, W) float64 head rows of the bundle's vocabulary.
+        statistics: `head_statistics` of the vocabulary's rows.
     """
-    statistics = head_statistics(vocabulary_rows)
     deviation = deviations(features, statistics)
     return EntityRows(
         head=(own_rows - statistics.mean_row).astype(np.float32),
@@ -136,37 +138,24 @@ def predicted_rows(features: AnyArray, ridge: AnyArray) -> Float64:
     return rows
 
 
-def gains(rows: EntityRows, targets: EntityRows, both_directions: float = 0.0) -> Float32:
-    """Return what each of m members adds to the score of each of K candidates, (m, K) float32.
+def scores_between(rows: EntityRows, targets: EntityRows) -> Float32:
+    """Return Z_j[v] of each of m entities j for each of K entities v, (m, K) float32.
 
-    Entry (j, v) is Z_j[v] + λ Z_v[j]. The products are summed in float64 and rounded to float32 last: so the
-    same pair gives the same number whatever it was computed together with, in a table or in a pool.
-
-    Args:
-        rows: Of the m members.
-        targets: Of the K candidates.
-        both_directions: λ; 0 is the paper's score, 1 weighs both directions alike.
+    The products are summed in float64 and rounded to float32 last: so the same pair gives the same number whatever
+    it was computed together with, in a table or in a pool.
     """
-    forward = rows.scaled.astype(np.float64) @ targets.head.astype(np.float64).T
-    if both_directions:
-        forward += both_directions * (rows.head.astype(np.float64) @ targets.scaled.astype(np.float64).T)
-    return forward.astype(np.float32)
+    return (rows.scaled.astype(np.float64) @ targets.head.astype(np.float64).T).astype(np.float32)
 
 
 def query_vector(rows: EntityRows, both_directions: float = 0.0) -> Float64:
     """Return the query of a set, Σ_s G[s] and behind it λ Σ_s R[s]: (W,) float64, or (2 W,) if λ is not 0.
 
-    Its inner product with `target_vectors` is the score of each candidate for the whole set.
+    Its inner product with R[v], or with [R[v] ; G[v]], is the score of the candidate v for the whole set.
     """
     forward: Float64 = rows.scaled.sum(axis=0, dtype=np.float64)
     if not both_directions:
         return forward
     return np.concatenate([forward, both_directions * rows.head.sum(axis=0, dtype=np.float64)])
-
-
-def target_vectors(rows: EntityRows, both_directions: float = 0.0) -> Float32:
-    """Return what a query is multiplied with: R (K, W), or [R ; G] (K, 2 W) if λ is not 0."""
-    return rows.head if not both_directions else np.concatenate([rows.head, rows.scaled], axis=1)
 
 
 def feature_rows(rows: EntityRows) -> EntityRows:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +15,8 @@ from entity_expand.types import Bool, Float64, Int64
 # Weight of a member in the ideal distribution of its set, by its place in the order of joining: (first place, weight).
 WINDOW_TIERS = ((0, 1000.0), (41, 500.0), (75, 300.0))
 RANKING_TIERS = ((0, 1600.0), (20, 900.0), (35, 600.0), (70, 150.0))
+_NEAR = 128
+_LOWEST = -np.finfo(np.float64).max
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +64,13 @@ class SearchSettings:
         return seeds if self.compatible_seeds is None else self.compatible_seeds
 
 
+@functools.lru_cache(maxsize=4096)
 def tier_weights(count: int, tiers: tuple[tuple[int, float], ...]) -> Float64:
-    """Return the weight of each of `count` places in the order of joining, (count,)."""
+    """Return the weight of each of `count` places in the order of joining, (count,); read-only."""
     firsts = np.array([first for first, _ in tiers])
     weights = np.array([weight for _, weight in tiers])
     chosen: Float64 = weights[np.searchsorted(firsts, np.arange(count), side="right") - 1]
+    chosen.flags.writeable = False
     return chosen
 
 
@@ -82,13 +88,14 @@ def divergence(pool: Pool, places: Int64, members: Int64, weights: Float64, own:
         weights: (n,) multiples of the mean probability.
         own: Whether the candidate itself counts with its own probability.
     """
-    logs = pool.log_probabilities(places, members)  # (w, n)
     mass = pool.log_mass[places]
-    mean = np.exp(mass) / pool.vocabulary
-    others = pool.vocabulary - len(members) - own
-    total = mean * (others + weights.sum())
-    entropy = mean * np.log(mean) * (others + weights.sum()) + mean * (weights * np.log(weights)).sum()
-    cross = mean * (pool.log_total[places] - logs.sum(axis=1) + logs @ weights)
+    log_mean = mass - math.log(pool.vocabulary)
+    mean = np.exp(log_mean)
+    shares = pool.vocabulary - len(members) - own + float(weights.sum())
+    total = mean * shares
+    entropy = mean * (log_mean * shares + float(weights @ np.log(weights)))
+    logs = pool.log_probabilities(places, members)  # (w, n)
+    cross = mean * (pool.log_total[places] + logs @ (weights - 1.0))
     if own:
         log_own = pool.log_own[places]
         probability = np.exp(log_own)
@@ -104,21 +111,26 @@ class SetSearch:
 
     Args:
         pool: Entities in id order.
-        seeds: (S,) places of the seeds in the pool, in query order; not changed.
+        members: (m,) places of those who are in the set already, in the order of joining, seeds first; not changed.
+        seeds: S, how many of the members are seeds.
         settings: How to grow.
-        closed: (K,) entities that may not join, beside the seeds. Not changed.
+        closed: (K,) entities that may not join, beside the members. Not changed.
     """
 
-    def __init__(self, pool: Pool, seeds: Int64, settings: SearchSettings, closed: Bool | None = None) -> None:
-        self._settings = settings
-        self._left_out = settings.seeds_left_out(len(seeds))
-        self.members: list[int] = []
+    def __init__(
+        self, pool: Pool, members: Int64, seeds: int, settings: SearchSettings, closed: Bool | None = None
+    ) -> None:
         self.pool = pool
+        self.members: list[int] = []
+        self._settings = settings
+        self._seeds = seeds
+        self._left_out = settings.seeds_left_out(seeds)
         self._scores = np.zeros(pool.size)
+        self._near = np.empty(0, dtype=np.int64)
         if closed is not None:
             self._scores[closed] = -np.inf
-        for seed in seeds.tolist():
-            self._join(seed)
+        for member in members.tolist():
+            self._join(member)
 
     @property
     def window(self) -> int:
@@ -129,20 +141,32 @@ class SetSearch:
         """Bar an entity from joining."""
         self._scores[place] = -np.inf
 
+    def score(self, place: int) -> float:
+        """Return the score of an open entity; -inf for a closed one."""
+        return float(self._scores[place])
+
     def candidates(self, window: int) -> Int64:
         """Return the best `window` open entities by falling score, ties by id: (at most window,)."""
         scores = self._scores
         if window == 1:
             best = int(scores.argmax())
             return np.array([best] if scores[best] > -np.inf else [], dtype=np.int64)
-        if window < len(scores):
-            edge = np.partition(scores, len(scores) - window)[len(scores) - window]
-            found = np.flatnonzero(scores >= edge)
-        else:
-            found = np.arange(len(scores))
-        found = found[np.argsort(-scores[found], kind="stable")][:window]
-        open_ones: Int64 = found[scores[found] > -np.inf]
-        return open_ones
+        found = np.flatnonzero(scores >= self._edge(window))
+        found = found[np.argsort(-scores[found], kind="stable")]
+        self._near = found if len(found) <= _NEAR else found[:_NEAR]
+        return found[:window]
+
+    def _edge(self, window: int) -> float:
+        """Return a score that at least `window` open entities reach, or all of them if there are fewer.
+
+        The best of one step are among the best of the next, so the worst of those is a good and cheap edge.
+        """
+        near = self._scores[self._near]
+        near = near[near > -np.inf]
+        if len(near) >= window:
+            return float(near.min())
+        count = min(max(_NEAR, window), len(self._scores))
+        return max(float(np.partition(self._scores, -count)[-count]), _LOWEST)
 
     def step(self, window: int) -> int:
         """Let the candidate that diverges least from the set join; return its place.
@@ -157,14 +181,13 @@ class SetSearch:
         if len(candidates) > 1:
             weights = tier_weights(len(self.members), WINDOW_TIERS)
             kl = divergence(self.pool, candidates, np.array(self.members), weights, own=True)
-            if np.isfinite(kl).any():
-                chosen = int(candidates[np.nanargmin(kl)])
+            chosen = int(candidates[kl.argmin()])
         self._join(chosen)
         return chosen
 
     def _join(self, place: int) -> None:
-        if self._settings.grow or len(self.members) < self._left_out:
-            self._scores += self.pool.gains(place)
+        if self._settings.grow or len(self.members) < self._seeds:
+            np.add(self._scores, self.pool.gains(place), out=self._scores)
         self._scores[place] = -np.inf
         self.members.append(place)
 

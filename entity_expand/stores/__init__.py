@@ -1,1 +1,6 @@
-"""Placeholder."""
+"""Stores: where the vectors, names and evidence of an index are kept."""
+
+from entity_expand.stores.base import Evidence, Hits, IndexMeta, Record, Store
+from entity_expand.stores.memory import MemoryStore
+
+__all__ = ["Evidence", "Hits", "IndexMeta", "MemoryStore", "Record", "Store"]

@@ -1,0 +1,59 @@
+"""What an expansion returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from entity_expand.stores.base import Evidence
+from entity_expand.types import Entity
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One entity of an expanded set.
+
+    Attributes:
+        rank: From 1.
+        id: Key of the entity.
+        name: What a person calls it.
+        score: What the list is sorted by: the paper's μ / place of joining + 1 / rank of divergence.
+        similarity: Mean over the seeds of their standardised log-probability of this entity, in deviations.
+        evidence: Sentences that name it, the first of them the one to show.
+        picture: File of the first picture among the evidence, or None.
+    """
+
+    rank: int
+    id: str
+    name: str
+    score: float
+    similarity: float
+    evidence: tuple[Evidence, ...]
+    picture: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """The rest of the set.
+
+    Attributes:
+        seeds: What the seeds were resolved to, in the order given.
+        results: By falling score.
+        exact: Whether the list is the one that a full scan at every step gives.
+        fetches: How many pools were fetched from the store; 0 if it handed over all its entities.
+    """
+
+    seeds: tuple[Entity, ...]
+    results: tuple[Result, ...]
+    exact: bool
+    fetches: int
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the results, best first."""
+        return [result.name for result in self.results]
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the results, best first."""
+        return [result.id for result in self.results]

@@ -1,0 +1,132 @@
+"""Names, attributes and evidence of an embedded index, in one SQLite file."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sqlite3
+import threading
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from entity_expand.errors import StoreError
+from entity_expand.stores.base import Evidence, Record
+from entity_expand.types import Entity
+
+_SCHEMA = """
+CREATE TABLE entity (
+    position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, trained INTEGER NOT NULL,
+    samples INTEGER NOT NULL, aliases TEXT NOT NULL, attributes TEXT NOT NULL, evidence TEXT NOT NULL);
+CREATE TABLE spelling (folded TEXT NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (folded, position)) WITHOUT ROWID;
+"""
+_MOST_COMPARED = 20_000
+_MOST_PER_QUERY = 500
+
+
+def fold(text: str) -> str:
+    """Return a spelling without case, accents and repeated spaces, under which names are looked up."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return " ".join("".join(c for c in decomposed if not unicodedata.combining(c)).split())
+
+
+def write_names(path: Path, records: Iterable[Record]) -> None:
+    """Write a new names file; `records` come in position order."""
+    connection = sqlite3.connect(path)
+    try:
+        connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _SCHEMA)
+        for position, record in enumerate(records):
+            entity = record.entity
+            evidence = [[item.text, item.mentions, item.image] for item in record.evidence]
+            connection.execute(
+                "INSERT INTO entity VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (position, entity.id, entity.name, record.trained, record.samples, json.dumps(entity.aliases),
+                 json.dumps(dict(entity.attributes)), json.dumps(evidence)),
+            )  # fmt: skip
+            spellings = {fold(name) for name in (entity.name, *entity.aliases)}
+            connection.executemany("INSERT INTO spelling VALUES (?, ?)", [(text, position) for text in spellings])
+        connection.commit()
+    finally:
+        connection.close()
+
+
+class Names:
+    """Read access to a names file, with one connection per thread.
+
+    Raises:
+        StoreError: The file is missing or no names file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise StoreError(f"{path} is missing: the index is incomplete. Build it again with `entity-expand index`.")
+        self._path = path
+        self._local = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        self._all("SELECT count(*) FROM entity", ())
+
+    def _all(self, query: str, parameters: Sequence[object]) -> list[tuple[object, ...]]:
+        try:
+            connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+            if connection is None:
+                uri = self._path.absolute().as_uri() + "?mode=ro&immutable=1"
+                connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+                with self._lock:
+                    self._opened.append(connection)
+                self._local.connection = connection
+            return connection.execute(query, tuple(parameters)).fetchall()
+        except sqlite3.Error as problem:
+            raise StoreError(f"{self._path} cannot be read: {problem}. Build the index again.") from problem
+
+    def lookup(self, text: str) -> tuple[int, ...]:
+        """Return the positions that an id, else an exact name, else a folded name or alias stands for."""
+        for query, value in (
+            ("SELECT position FROM entity WHERE id = ?", text),
+            ("SELECT position FROM spelling WHERE folded = ? ORDER BY position", fold(text)),
+        ):
+            found = tuple(int(str(row[0])) for row in self._all(query, (value,)))
+            if found:
+                return found
+        return ()
+
+    def suggestions(self, text: str, limit: int) -> tuple[str, ...]:
+        """Return up to `limit` names that are spelled much like `text`, best first."""
+        folded = fold(text)
+        query = (
+            "SELECT folded, name FROM spelling JOIN entity USING (position) "
+            "WHERE length(folded) BETWEEN ? AND ? ORDER BY substr(folded, 1, 1) != ? LIMIT ?"
+        )
+        slack = max(2, len(folded) // 2)
+        rows = self._all(query, (len(folded) - slack, len(folded) + slack, folded[:1], _MOST_COMPARED))
+        names = {str(spelling): str(name) for spelling, name in rows}
+        near = difflib.get_close_matches(folded, names, n=limit, cutoff=0.6)
+        return tuple(dict.fromkeys(names[spelling] for spelling in near))
+
+    def records(self, positions: Sequence[int]) -> list[Record]:
+        """Return the records at `positions`, in that order."""
+        found: dict[int, Record] = {}
+        for start in range(0, len(positions), _MOST_PER_QUERY):
+            part = [int(position) for position in positions[start : start + _MOST_PER_QUERY]]
+            marks = ", ".join("?" * len(part))
+            for row in self._all(f"SELECT * FROM entity WHERE position IN ({marks})", part):
+                found[int(str(row[0]))] = _record(row)
+        return [found[int(position)] for position in positions]
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        with self._lock:
+            for connection in self._opened:
+                connection.close()
+            self._opened.clear()
+        self._local = threading.local()
+
+
+def _record(row: tuple[object, ...]) -> Record:
+    _, identifier, name, trained, samples, aliases, attributes, evidence = row
+    entity = Entity(str(identifier), str(name), tuple(json.loads(str(aliases))), json.loads(str(attributes)))
+    shown = tuple(
+        Evidence(text, tuple((start, end) for start, end in mentions), image)
+        for text, mentions, image in json.loads(str(evidence))
+    )
+    return Record(entity, bool(trained), int(str(samples)), shown)

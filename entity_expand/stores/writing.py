@@ -1,0 +1,108 @@
+"""Writing an embedded index: a version is filled aside, checked, and only then named as the one in use."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.format import open_memmap
+
+from entity_expand.errors import StoreError
+from entity_expand.files import write_json, write_text
+from entity_expand.scoring import EntityRows, scores_between
+from entity_expand.stores.base import IndexMeta, Record
+from entity_expand.stores.memory import (
+    CURRENT,
+    FORMAT,
+    HEAD,
+    META,
+    NAMES,
+    SCALARS,
+    SCALED,
+    TABLE,
+    VERSION,
+    VERSIONS,
+    MemoryStore,
+)
+from entity_expand.stores.names import write_names
+
+TABLE_BYTES = 1 << 30
+_BLOCK = 1024
+
+
+def write_version(
+    folder: Path,
+    meta: IndexMeta,
+    blocks: Iterable[EntityRows],
+    records: Iterable[Record],
+    table_bytes: int = TABLE_BYTES,
+) -> None:
+    """Fill the folder of a new version and check it.
+
+    Args:
+        folder: An empty folder.
+        meta: What the index is made of.
+        blocks: The rows of its n entities in id order, in blocks of any length.
+        records: What to show of them, in the same order.
+        table_bytes: The scores of all pairs are kept as well if they need no more than this, 4 n² bytes.
+
+    Raises:
+        StoreError: The rows and records are not n each, or hold numbers that are not finite.
+    """
+    count, width = meta.entities, meta.dimension + 1
+    head = open_memmap(folder / HEAD, "w+", np.float32, (count, width))
+    scaled = open_memmap(folder / SCALED, "w+", np.float32, (count, width))
+    scalars = open_memmap(folder / SCALARS, "w+", np.float64, (count, 2))
+    filled = 0
+    for block in blocks:
+        part = slice(filled, filled + len(block))
+        head[part], scaled[part] = block.head, block.scaled
+        scalars[part] = np.column_stack([block.deviation, block.log_offset])
+        if not all(np.isfinite(array[part]).all() for array in (head, scaled, scalars)):
+            raise StoreError(f"Entities {part.start} to {part.stop} have vectors that are not finite numbers.")
+        filled += len(block)
+    if filled != count:
+        raise StoreError(f"The index should hold {count} entities; rows of {filled} came.")
+    rows = EntityRows(head, scaled, scalars[:, 0], scalars[:, 1])
+    if 4 * count * count <= table_bytes:
+        _write_table(folder / TABLE, rows)
+    for array in (head, scaled, scalars):
+        array.flush()
+    write_names(folder / NAMES, records)
+    write_json(folder / META, {"format": FORMAT, "version": VERSION, **dataclasses.asdict(meta)})
+    _verify(folder, count)
+
+
+def _write_table(path: Path, rows: EntityRows) -> None:
+    count = len(rows)
+    table = open_memmap(path, "w+", np.float32, (count, count))
+    for start in range(0, count, _BLOCK):
+        table[start : start + _BLOCK] = scores_between(rows.take(np.arange(start, min(count, start + _BLOCK))), rows)
+    table.flush()
+
+
+def _verify(folder: Path, count: int) -> None:
+    """Open the version as a reader does, and see that the last entity has a name."""
+    store = MemoryStore(folder)
+    try:
+        if count:
+            store.records([0, count - 1])
+    except KeyError as problem:
+        raise StoreError(f"The index should name {count} entities; {problem} is missing.") from problem
+    finally:
+        store.close()
+
+
+def use_version(root: Path, folder: Path, name: str) -> None:
+    """Move a filled version into the index folder, name it as the one in use, and remove all others."""
+    target = root / VERSIONS / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(target, ignore_errors=True)
+    folder.replace(target)
+    write_text(root / CURRENT, name + "\n")
+    for other in target.parent.iterdir():
+        if other != target:
+            shutil.rmtree(other, ignore_errors=True)

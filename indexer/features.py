@@ -1,0 +1,128 @@
+"""Encode a corpus into one mean feature per entity; killed at any moment, it goes on from the last whole group."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from entity_expand.corpus import Corpus
+from entity_expand.encoder import Encoder, EncoderInput
+from entity_expand.errors import StoreError
+from entity_expand.types import Float64, Int64, Modality, Sample
+
+_GROUP = 32
+_MOST_INPUTS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which samples of a corpus an index is made from.
+
+    Attributes:
+        entities: (n,) positions in the corpus of the entities that have any, in id order.
+        samples: n times (n_i,) sample numbers, in file order.
+    """
+
+    entities: Int64
+    samples: tuple[Int64, ...]
+
+    @property
+    def count(self) -> int:
+        """How many samples there are."""
+        return sum(len(own) for own in self.samples)
+
+
+def select(corpus: Corpus, modality: Modality, split: str | None) -> Selection:
+    """Choose the samples that have what the modality shows.
+
+    Args:
+        corpus: An opened corpus.
+        modality: "text" leaves out samples without a sentence, "picture" those without a picture.
+        split: Only samples of this split; None for all.
+    """
+    chosen = corpus.select(split)
+    if modality != "both":
+        chosen = np.array(
+            [number for number in chosen.tolist() if _shows(corpus.sample(number), modality)], dtype=np.int64
+        )
+    of_entity = corpus.sample_entity[chosen]
+    order = np.argsort(of_entity, kind="stable")
+    entities, starts = np.unique(of_entity[order], return_index=True)
+    return Selection(entities.astype(np.int64), tuple(np.split(chosen[order], starts[1:])) if len(entities) else ())
+
+
+def _shows(sample: Sample, modality: Modality) -> bool:
+    return bool(sample.text) if modality == "text" else sample.image is not None
+
+
+def encoder_input(corpus: Corpus, sample: Sample, modality: Modality) -> EncoderInput:
+    """Return what the encoder is shown of a sample."""
+    text, mentions = ("", ()) if modality == "picture" else (sample.text, sample.mentions)
+    return EncoderInput(text, mentions, None if modality == "text" else corpus.image_path(sample))
+
+
+def mean_features(
+    encoder: Encoder, corpus: Corpus, selection: Selection, modality: Modality, progress_file: Path
+) -> Float64:
+    """Return the mean feature of each entity, (n, D) float64.
+
+    Entities are encoded in groups that do not depend on where an earlier run was stopped, so a resumed run gives the
+    same bits. Finished groups are kept in `progress_file`, which must belong to this encoder, corpus and selection.
+
+    Raises:
+        EncoderError: The encoder refuses an input.
+        StoreError: The disk is full, or the progress file cannot be written.
+    """
+    width = encoder.dimension
+    done = _whole_groups(progress_file, width, len(selection.entities))
+    groups = range(done, len(selection.entities), _GROUP)
+    skipped = sum(len(own) for own in selection.samples[:done])
+    try:
+        with progress_file.open("ab") as handle, tqdm(
+            total=selection.count, initial=skipped, desc="encode", unit="pair", disable=None
+        ) as bar:  # fmt: skip
+            for start in groups:
+                own = selection.samples[start : start + _GROUP]
+                means = _group_means(encoder, corpus, own, modality)
+                handle.write(means.astype("<f8").tobytes())
+                handle.flush()
+                os.fsync(handle.fileno())
+                bar.update(sum(len(numbers) for numbers in own))
+    except OSError as problem:
+        raise StoreError(
+            f"Cannot write {progress_file}: {problem.strerror}. What is there will be used again."
+        ) from problem
+    return np.fromfile(progress_file, dtype="<f8").reshape(-1, width).astype(np.float64)
+
+
+def _whole_groups(progress_file: Path, width: int, entities: int) -> int:
+    """Cut a torn group off the file and return how many entities are done."""
+    if not progress_file.exists():
+        return 0
+    rows = min(progress_file.stat().st_size // (8 * width), entities)
+    done = rows if rows == entities else rows // _GROUP * _GROUP
+    os.truncate(progress_file, 8 * width * done)
+    return done
+
+
+def _group_means(encoder: Encoder, corpus: Corpus, own: Sequence[Int64], modality: Modality) -> Float64:
+    """Return the mean feature of each entity of a group, (len(own), D) float64."""
+    sums = np.zeros((len(own), encoder.dimension))
+    owner = np.repeat(np.arange(len(own)), [len(numbers) for numbers in own])
+    done = 0
+    for batch in _batches(np.concatenate(list(own))):
+        inputs = [encoder_input(corpus, corpus.sample(number), modality) for number in batch.tolist()]
+        np.add.at(sums, owner[done : done + len(batch)], encoder.encode(inputs).astype(np.float64))
+        done += len(batch)
+    means: Float64 = sums / np.array([[len(numbers)] for numbers in own])
+    return means
+
+
+def _batches(numbers: Int64) -> Iterator[Int64]:
+    for start in range(0, len(numbers), _MOST_INPUTS):
+        yield numbers[start : start + _MOST_INPUTS]

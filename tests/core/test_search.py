@@ -1,0 +1,182 @@
+"""The fast search against the paper's, written the slow way; pools against the whole; settings."""
+
+import numpy as np
+import pytest
+
+from entity_expand.errors import ConfigError, QueryError
+from entity_expand.paper import expand_jointly
+from entity_expand.plan import ExpandSettings, StoreFacts, plan, run, search_whole
+from entity_expand.pools import TablePool
+from entity_expand.scoring import query_vector
+from entity_expand.search import WINDOW_TIERS, SearchSettings, SetSearch, divergence, tier_weights
+from entity_expand.stores.base import Hits
+
+NOBODY = np.empty(0, dtype=np.int64)
+
+
+class ScanStore:
+    """A store that scans its vectors and remembers how often it was asked."""
+
+    def __init__(self, rows) -> None:
+        self._rows, self.asked = rows, 0
+
+    def rows(self, positions):
+        return self._rows.take(positions)
+
+    def nearest(self, query, size, excluded):
+        self.asked += 1
+        width = self._rows.head.shape[1]
+        scores = self._rows.head @ query[:width]
+        if len(query) > width:
+            scores = scores + self._rows.scaled @ query[width:]
+        scores[excluded] = -np.inf
+        order = np.lexsort((np.arange(len(scores)), -scores))[:size]
+        order = order[scores[order] > -np.inf]
+        return Hits(order, float(scores[order[-1]]) if len(order) == size else -np.inf)
+
+    def facts(self, both: bool) -> StoreFacts:
+        stored = [self._rows.head, self._rows.scaled] if both else [self._rows.head]
+        norm = np.linalg.norm(np.concatenate(stored, axis=1), axis=1).max()
+        return StoreFacts(len(self._rows), len(self._rows), float(norm))
+
+
+def slow_expansion(world, seeds: list[int], size: int, weight: float, settings: SearchSettings) -> list[int]:
+    """Grow the set as the paper writes it down: every score, every distribution, every round."""
+    table, rows = world.table.astype(np.float64), world.rows
+    log_q = rows.deviation[:, None] * table + rows.log_offset[:, None]
+    members = list(seeds)
+    while len(members) < len(seeds) + size:
+        scores = sum(table[j] + weight * table[:, j] for j in members)
+        free = [v for v in np.lexsort((np.arange(len(scores)), -scores)).tolist() if v not in members]
+        window = free[: settings.window_at(len(members) - len(seeds))]
+        divergences = []
+        for i in window:
+            q = np.exp(log_q[i])
+            u = np.full(len(q), 1 / len(q))
+            u[i] = q[i]
+            u[members] = tier_weights(len(members), WINDOW_TIERS) / len(q)
+            a = u / u.sum()
+            divergences.append(float((a * (np.log(a) - log_q[i])).sum()))
+        members.append(window[int(np.argmin(divergences))])
+    return members[len(seeds) :]
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_the_search_is_the_papers(world, weight: float) -> None:
+    settings = SearchSettings(rerank=False)
+    pool = TablePool(world.table, world.rows, len(world.table), weight)
+    seeds = np.flatnonzero(world.label == 2)[:3]
+    fast = search_whole(pool, seeds, 110, settings, NOBODY)
+    assert fast.positions.tolist() == slow_expansion(world, seeds.tolist(), 110, weight, settings)
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+@pytest.mark.parametrize("pool_size", [1, 16, 64, 1000])
+def test_fetched_pools_give_the_list_of_a_full_scan(world, weight: float, pool_size: int) -> None:
+    settings = ExpandSettings(both_directions=weight, pool_size=pool_size)
+    whole = TablePool(world.table, world.rows, len(world.table), weight)
+    for label in range(4):
+        seeds = np.flatnonzero(world.label == label)[3:6]
+        excluded = np.flatnonzero(world.label == label)[:2]
+        store = ScanStore(world.rows)
+        pooled = run(plan(seeds, 60, settings, excluded, store.facts(weight != 0)), store)
+        full = search_whole(whole, seeds, 60, settings.search, excluded)
+        assert pooled.positions.tolist() == full.positions.tolist()
+        assert pooled.scores.tolist() == full.scores.tolist()
+        assert pooled.exact
+        assert pooled.fetches == store.asked
+        assert not set(excluded) & set(pooled.positions)
+
+
+def test_a_budget_of_fetches_ends_early_and_says_so(world) -> None:
+    seeds = np.flatnonzero(world.label == 1)[:3]
+    store = ScanStore(world.rows)
+    settings = ExpandSettings(pool_size=80, max_fetches=1)
+    ranking = run(plan(seeds, 60, settings, NOBODY, store.facts(False)), store)
+    assert (ranking.fetches, ranking.exact, len(ranking.positions)) == (1, False, 60)
+
+
+def test_a_budget_that_is_too_small_for_the_list_still_fills_it(world) -> None:
+    seeds = np.flatnonzero(world.label == 1)[:3]
+    store = ScanStore(world.rows)
+    settings = ExpandSettings(pool_size=16, max_fetches=1)
+    ranking = run(plan(seeds, 60, settings, NOBODY, store.facts(False)), store)
+    assert len(ranking.positions) == 60
+    assert not ranking.exact
+
+
+def test_asking_for_more_than_there_is_gives_all_there_is(world) -> None:
+    pool = TablePool(world.table, world.rows, len(world.table))
+    seeds = np.array([0, 1, 2])
+    full = search_whole(pool, seeds, 1000, SearchSettings(), np.array([5]))
+    assert sorted(full.positions.tolist()) == [v for v in range(300) if v not in (0, 1, 2, 5)]
+    store = ScanStore(world.rows)
+    pooled = run(plan(seeds, 1000, ExpandSettings(), np.array([5]), store.facts(False)), store)
+    assert pooled.positions.tolist() == full.positions.tolist()
+
+
+def test_the_bound_holds_for_every_outsider(world) -> None:
+    rng = np.random.default_rng(3)
+    head = world.rows.head.astype(np.float64)
+    norm = np.linalg.norm(head, axis=1).max()
+    for _ in range(50):
+        first = query_vector(world.rows.take(rng.integers(0, 300, 3)))
+        later = first + query_vector(world.rows.take(rng.integers(0, 300, 5)))
+        scores = head @ first
+        outside = np.argsort(scores)[:-50]
+        alpha = max(0.0, later @ first / (first @ first))
+        bound = alpha * scores[outside].max() + np.linalg.norm(later - alpha * first) * norm
+        assert (head[outside] @ later <= bound + 1e-9).all()
+
+
+def test_the_window_widens_and_closes_as_in_the_paper() -> None:
+    settings = SearchSettings()
+    assert [settings.window_at(r) for r in (0, 19, 20, 49, 50, 99, 100, 180)] == [1, 1, 3, 7, 8, 16, 1, 1]
+
+
+def test_ties_go_to_the_smaller_id(world) -> None:
+    table = np.zeros_like(world.table)
+    pool = TablePool(table, world.rows, len(table))
+    found = search_whole(pool, np.array([4]), 5, SearchSettings(rerank=False), NOBODY)
+    assert found.positions.tolist() == [0, 1, 2, 3, 5]
+
+
+def test_the_divergence_of_a_set_from_itself_is_zero(world) -> None:
+    pool = TablePool(np.zeros_like(world.table), world.rows, 300)
+    assert divergence(pool, np.array([1]), np.array([2, 3]), np.ones(2), own=True) > 0
+    flat = TablePool(np.zeros((2, 2), np.float32), world.rows.take(np.array([0, 1])), 2)
+    flat.log_total = np.log([0.5, 0.5]) * 2
+    flat._log_offset = flat.log_own = np.log([0.5, 0.5])
+    np.testing.assert_allclose(divergence(flat, np.array([0]), np.array([1]), np.ones(1), own=True), 0, atol=1e-12)
+
+
+def test_joint_expansion_refuses_what_the_original_dies_of(world) -> None:
+    pool = TablePool(world.table, world.rows, len(world.table))
+    for seed_sets, target in (
+        ([np.array([1, 2]), np.array([2, 3])], 10),
+        ([np.array([1, 2]), np.array([3])], 10),
+        ([np.array([1, 2]), np.array([3, 4])], 151),
+    ):
+        with pytest.raises(QueryError):
+            expand_jointly(pool, seed_sets, SearchSettings(), target)
+    sets = expand_jointly(pool, [np.array([1, 2]), np.array([3, 4])], SearchSettings(), 150)
+    assert len(set(sets[0].members) | set(sets[1].members)) == 300
+
+
+def test_arguments_are_not_changed(world) -> None:
+    pool = TablePool(world.table, world.rows, len(world.table))
+    seeds, closed = np.array([1, 2, 3]), np.zeros(300, dtype=bool)
+    SetSearch(pool, seeds, 3, SearchSettings(), closed).step(1)
+    assert (seeds.tolist(), closed.any()) == ([1, 2, 3], False)
+
+
+@pytest.mark.parametrize("wrong", [{"window": 0}, {"window_step": 0}, {"window_growth": -1}, {"rank_weight": -1}])
+def test_settings_out_of_range_are_refused(wrong: dict) -> None:
+    with pytest.raises(ConfigError):
+        SearchSettings(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"space": "x"}, {"both_directions": -1}, {"pool_size": 0}, {"max_fetches": 0}])
+def test_expansion_settings_out_of_range_are_refused(wrong: dict) -> None:
+    with pytest.raises(ConfigError):
+        ExpandSettings(**wrong)
