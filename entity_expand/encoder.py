@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
@@ -16,27 +15,14 @@ from PIL import Image
 from entity_expand import files
 from entity_expand.bundle import Bundle
 from entity_expand.errors import EncoderError, ImageError
-from entity_expand.image import MAX_BYTES, load_rgb, to_pixels
+from entity_expand.image import MAX_BYTES
+from entity_expand.inputs import EncoderInput, Prepared
 from entity_expand.onnx_session import graph_session, run_graph
-from entity_expand.text import MaskedText
-from entity_expand.types import AnyArray, Float32, UInt8
+from entity_expand.types import Float32
+
+__all__ = ["BATCH_SIZE", "Encoder", "EncoderInput", "FakeEncoder", "OnnxEncoder"]
 
 BATCH_SIZE = 32
-
-
-@dataclass(frozen=True, slots=True)
-class EncoderInput:
-    """One sentence with its picture; either may be missing.
-
-    Attributes:
-        text: The sentence, or "" for none.
-        mentions: Character spans [start, end) of the entity's mentions, the target first; () iff text is "".
-        image: File, bytes of a file, or Pillow image; None for none.
-    """
-
-    text: str
-    mentions: tuple[tuple[int, int], ...]
-    image: Path | bytes | Image.Image | None = None
 
 
 class Encoder(Protocol):
@@ -112,74 +98,15 @@ class OnnxEncoder:
         Raises:
             EncoderError: A mention does not fit its text, or the graph fails or yields numbers that are not finite.
         """
-        masked = [self._masked(item, number) for number, item in enumerate(inputs)]
-        order = sorted(range(len(inputs)), key=lambda number: len(masked[number].ids))
-        pictures = _Pictures(inputs, self._bundle)
+        prepared = Prepared(inputs, self._bundle.tokenizer, self._bundle.image)
         features = np.empty((len(inputs), self.dimension), np.float32)
-        for start in range(0, len(order), self._batch_size):
-            numbers = order[start : start + self._batch_size]
-            features[numbers] = self._run([masked[number] for number in numbers], pictures.take(numbers))
+        for batch in prepared.batches(self._batch_size):
+            features[batch.numbers] = run_graph(self._session, batch.feeds)
         with self._lock:
-            self._missing += pictures.missing
+            self._missing += prepared.missing
         if not np.isfinite(features).all():
             raise EncoderError("The graph yielded numbers that are not finite; export the bundle again.")
         return features
-
-    def _masked(self, item: EncoderInput, number: int) -> MaskedText:
-        try:
-            return self._bundle.tokenizer.encode(item.text, item.mentions)
-        except EncoderError as problem:
-            raise EncoderError(f"Input {number}: {problem}") from problem
-
-    def _run(self, masked: list[MaskedText], pictures: list[UInt8 | None]) -> Float32:
-        size = self._bundle.image.size
-        tokens = self._bundle.tokenizer.batch(masked)
-        pixels = np.zeros((len(masked), 3, size, size), np.float32)
-        for row, picture in enumerate(pictures):
-            if picture is not None:
-                pixels[row] = to_pixels(picture, self._bundle.image)
-        feeds: dict[str, AnyArray] = {
-            "input_ids": tokens.ids,
-            "attention_mask": tokens.attention_mask,
-            "mask_position": tokens.mask_position,
-            "pixels": pixels,
-            "image_present": np.array([picture is not None for picture in pictures], np.float32),
-        }
-        return run_graph(self._session, feeds)
-
-
-class _Pictures:
-    """The decoded pictures of one call: each is decoded at its first use and dropped after its last."""
-
-    def __init__(self, inputs: Sequence[EncoderInput], bundle: Bundle) -> None:
-        self.missing = 0
-        self._inputs, self._config = inputs, bundle.image
-        self._uses: dict[object, int] = {}
-        self._decoded: dict[object, UInt8 | None] = {}
-        for item in inputs:
-            self._uses[_key(item)] = self._uses.get(_key(item), 0) + 1
-
-    def take(self, numbers: list[int]) -> list[UInt8 | None]:
-        """Return the pictures of these inputs, (H, W, 3) uint8 each, None where there is none."""
-        return [self._one(self._inputs[number]) for number in numbers]
-
-    def _one(self, item: EncoderInput) -> UInt8 | None:
-        if item.image is None:
-            return None
-        key = _key(item)
-        if key not in self._decoded:
-            try:
-                self._decoded[key] = load_rgb(item.image, self._config)
-            except ImageError:
-                self._decoded[key] = None
-                self.missing += 1
-        self._uses[key] -= 1
-        return self._decoded[key] if self._uses[key] else self._decoded.pop(key)
-
-
-def _key(item: EncoderInput) -> object:
-    """Return what tells pictures apart: the path, the bytes, or the identity of a Pillow image."""
-    return id(item.image) if isinstance(item.image, Image.Image) else item.image
 
 
 class FakeEncoder:

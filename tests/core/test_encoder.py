@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from entity_expand import encoder as encoder_module
+from entity_expand import inputs as inputs_module
 from entity_expand.bundle import Bundle, write_bundle
 from entity_expand.encoder import Encoder, EncoderInput, FakeEncoder, OnnxEncoder
 from entity_expand.errors import BundleError, EncoderError, MissingExtraError
@@ -175,7 +175,7 @@ def test_a_picture_is_decoded_once_in_a_call(bundle: Bundle, monkeypatch: pytest
         decoded.append(source)
         return load_rgb(source, config)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(encoder_module, "load_rgb", counting)
+    monkeypatch.setattr(inputs_module, "load_rgb", counting)
     shared = Image.new("RGB", (4, 4), (9, 80, 200))
     items = [replace(sentence(words), image=shared) for words in (9, 0, 5, 1)]
     items += [sentence(words, colour) for words, colour in ((3, 1), (0, 1), (7, 2))]
