@@ -6,7 +6,7 @@ import hashlib
 import json
 
 from entity_expand.corpus.lines import open_regular
-from entity_expand.corpus.pictures import Pictures, normalised
+from entity_expand.corpus.pictures import Pictures
 from entity_expand.corpus.report import Tally
 from entity_expand.corpus.scan import Source, read_rows
 from entity_expand.files import sha256_of
@@ -33,8 +33,8 @@ def content_hash(source: Source) -> str:
             if row is None:
                 continue
             picture = None
-            if row.image is not None and pictures.look(row.image, tally):
-                name = normalised(row.image, source.siblings) or ""
+            name = None if row.image is None else pictures.look(row.image, tally)
+            if name is not None:
                 picture = known.get(name)
                 if picture is None:
                     picture = known[name] = sha256_of(source.root / name)

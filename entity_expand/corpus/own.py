@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from entity_expand.corpus.lines import LineError, clean, identifier_of, open_regular, parse_object, read_lines
+from entity_expand.corpus.lines import (
+    MAX_LINE_BYTES,
+    LineError,
+    clean,
+    identifier_of,
+    open_regular,
+    parse_object,
+    read_lines,
+)
 from entity_expand.corpus.report import Note, Tally
 from entity_expand.corpus.rows import DEFAULT_SPLIT, Row, entity_position, read_image, read_split
 from entity_expand.errors import CorpusError
@@ -151,6 +159,9 @@ def write_corpus(folder: Path, entities: Iterable[Entity], rows: Iterable[OwnRow
 
     Entities are written by id, rows in the order given. The manifest comes last, so an unfinished folder
     cannot be opened; for all or nothing fill the folder within `entity_expand.files.new_folder`.
+
+    Raises:
+        CorpusError: A row is too long to be read back.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / ENTITIES) as beside, beside.open("w", encoding="utf-8", newline="\n") as handle:
@@ -162,8 +173,11 @@ def write_corpus(folder: Path, entities: Iterable[Entity], rows: Iterable[OwnRow
                 record["attributes"] = dict(sorted(entity.attributes.items()))
             handle.write(json.dumps(record, ensure_ascii=False) + "\n")
     with replacing(folder / SENTENCES) as beside, beside.open("w", encoding="utf-8", newline="\n") as handle:
-        for row in rows:
-            handle.write(json.dumps(_record_of(row), ensure_ascii=False) + "\n")
+        for number, row in enumerate(rows, start=1):
+            line = json.dumps(_record_of(row), ensure_ascii=False)
+            if 4 * len(line) > MAX_LINE_BYTES and len(line.encode()) > MAX_LINE_BYTES:
+                raise CorpusError(f"Row {number} is longer than the {MAX_LINE_BYTES:,} bytes that are read of a line.")
+            handle.write(line + "\n")
     write_json(folder / MANIFEST, _FORMAT)
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import stat
+import struct
 import warnings
-from array import array
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from entity_expand.corpus.lines import clean
 from entity_expand.corpus.report import Tally
+from entity_expand.errors import ImageError
 
 # Those of entity_expand.image, which loads Pillow when imported; a test keeps them equal.
 MAX_BYTES = 32 << 20
@@ -25,6 +29,15 @@ LARGE = f"larger than {MAX_BYTES:,} bytes"
 EMPTY = "an empty file"
 MANY_PIXELS = f"more than {MAX_PIXELS:,} pixels"
 BROKEN = f"broken, or none of {', '.join(FORMATS)}"
+UNDECODED = "its pixels cannot be decoded"
+# Most headers end within this many bytes; one read is much faster than Pillow's many small ones.
+_START = 1 << 15
+
+# What Pillow's readers raise on broken headers, besides their own errors (subclasses of OSError).
+_BROKEN_HEADER = (
+    OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, ArithmeticError, AttributeError,
+    MemoryError, NotImplementedError, struct.error, zlib.error,
+)  # fmt: skip
 
 
 def normalised(path: str, siblings: bool) -> str | None:
@@ -46,42 +59,40 @@ def normalised(path: str, siblings: bool) -> str | None:
 
 
 class Pictures:
-    """The distinct pictures that rows name, each looked at once.
+    """The distinct pictures that rows name, each looked at once."""
 
-    Attributes:
-        uses: Number of rows that name each picture.
-        first_line: Line of the first of them.
-    """
+    def __init__(self, root: Path, siblings: bool, header: Callable[[Path], object] | None = None) -> None:
+        """Start without pictures.
 
-    def __init__(self, root: Path, siblings: bool) -> None:
+        Args:
+            root: The folder that paths are relative to and may not leave.
+            siblings: As for `normalised`.
+            header: Looks into each picture that is there; its ImageError is the reason to leave one out.
+        """
         self._root = str(root.resolve())
         self._siblings = siblings
+        self._header = header
         self._inside: dict[str, bool] = {}
-        self._slots: dict[str, int] = {}
-        self._reasons: list[str | None] = []
-        self.uses = array("q")
-        self.first_line = array("q")
+        self._reasons: dict[str, str | None] = {}
 
-    def look(self, path: str, tally: Tally) -> bool:
-        """Return whether the picture of the current row can be used; if not, count why."""
+    def look(self, path: str, tally: Tally) -> str | None:
+        """Return the plain relative path of the current row's picture; None, and count why, if it is unusable."""
         name = normalised(path, self._siblings)
         if name is None:
             tally("picture", OUTSIDE, path)
-            return False
-        slot = self._slots.setdefault(name, len(self._slots))
-        if slot == len(self._reasons):
-            self._reasons.append(self._reason(name))
-            self.uses.append(0)
-            self.first_line.append(tally.line)
-        self.uses[slot] += 1
-        reason = self._reasons[slot]
-        if reason is not None:
-            tally("picture", reason, path)
-        return reason is None
+            return None
+        if name not in self._reasons:
+            self._reasons[name] = self._reason(name)
+        reason = self._reasons[name]
+        if reason is None:
+            return name
+        tally("picture", reason, path)
+        return None
 
-    def usable(self) -> list[tuple[str, int]]:
-        """Return (path relative to the root, slot) of each distinct usable picture, in order of first use."""
-        return [(name, slot) for name, slot in self._slots.items() if self._reasons[slot] is None]
+    @property
+    def usable(self) -> int:
+        """Number of distinct usable pictures so far."""
+        return sum(reason is None for reason in self._reasons.values())
 
     def _reason(self, name: str) -> str | None:
         path = f"{self._root}/{name}"
@@ -99,7 +110,16 @@ class Pictures:
             return IRREGULAR
         if found.st_size > MAX_BYTES:
             return LARGE
-        return None if found.st_size else EMPTY
+        return self._inner_reason(Path(path)) if found.st_size else EMPTY
+
+    def _inner_reason(self, path: Path) -> str | None:
+        if self._header is None:
+            return None
+        try:
+            self._header(path)
+        except ImageError as problem:
+            return str(problem)
+        return None
 
     def _is_inside(self, folder: str) -> bool:
         """Return whether a folder below the root really lies there, links followed; remembered per folder."""
@@ -109,32 +129,57 @@ class Pictures:
         return known
 
 
-def probe(path: Path, decode: bool) -> str | None:
-    """Return why a picture cannot be used, or None; reads the header, or decodes it all.
+def read_header(path: Path) -> str:
+    """Return the format of a picture from its header. Call it within `quiet_pillow`.
 
-    Call it within `quiet_pillow`.
+    Raises:
+        ImageError: It cannot be used; the message is one of this module's reasons.
     """
+    try:
+        with path.open("rb", buffering=0) as handle:
+            start = handle.read(_START)
+            try:
+                return header_of(io.BytesIO(start))
+            except ImageError:
+                if len(start) < _START:
+                    raise
+            handle.seek(0)
+            return header_of(io.BufferedReader(handle))
+    except OSError as problem:
+        raise ImageError(BROKEN) from problem
+
+
+def header_of(content: BinaryIO) -> str:
+    """Return the format of an open picture, as `read_header`."""
     from PIL import Image
 
-    from entity_expand.errors import ImageError
+    try:
+        with Image.open(content, formats=FORMATS) as image:
+            pixels, name = image.width * image.height, image.format or ""
+    except Image.DecompressionBombError as problem:
+        raise ImageError(MANY_PIXELS) from problem
+    except _BROKEN_HEADER as problem:
+        raise ImageError(BROKEN) from problem
+    if pixels > MAX_PIXELS:
+        raise ImageError(MANY_PIXELS)
+    if pixels < 1:
+        raise ImageError(BROKEN)
+    return name
+
+
+def decode(path: Path) -> None:
+    """Decode a whole picture. Call it within `quiet_pillow`.
+
+    Raises:
+        ImageError: It cannot be used; the message is one of this module's reasons.
+    """
     from entity_expand.image import ImageConfig, load_rgb
 
+    read_header(path)
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                return MANY_PIXELS
-            if image.width < 1 or image.height < 1:
-                return BROKEN
-        if decode:
-            load_rgb(path, ImageConfig(size=8))
-    except Image.DecompressionBombError:
-        return MANY_PIXELS
-    except ImageError:
-        return BROKEN
-    except (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, MemoryError):
-        # What Pillow's readers raise on broken headers.
-        return BROKEN
-    return None
+        load_rgb(path, ImageConfig(size=8))
+    except ImageError as problem:
+        raise ImageError(UNDECODED) from problem
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ import numpy as np
 from entity_expand.corpus.hashing import content_hash
 from entity_expand.corpus.lines import LineError, open_regular, parse_object
 from entity_expand.corpus.pictures import Pictures, normalised
-from entity_expand.corpus.report import CorpusReport, Tally, ignore
+from entity_expand.corpus.report import CorpusReport, Problem, Tally, ignore
 from entity_expand.corpus.rows import spans_of
 from entity_expand.corpus.scan import Layout, Source, Table, find_source, scan
 from entity_expand.errors import CorpusError
@@ -58,9 +58,9 @@ class Corpus:
         handle = open_regular(source.sentences)
         with handle:
             pictures = Pictures(source.root, source.siblings)
-            table, report = scan(source, handle, tally, pictures, per_mention)
+            table, report = scan(source, handle, tally, pictures, per_mention=per_mention)
             if strict and report.problems:
-                raise CorpusError(strict_message(source.root, report))
+                raise CorpusError(strict_message(source.root, report.problems))
             descriptor = os.dup(handle.fileno())
         return cls(source, table, report, descriptor)
 
@@ -179,7 +179,8 @@ class Corpus:
         return None if sample.image is None else confined(self.root, sample.image, CorpusError)
 
 
-def strict_message(path: Path, report: CorpusReport) -> str:
+def strict_message(path: Path, problems: tuple[Problem, ...]) -> str:
     """Return the text of the error that a strict reader raises, one problem a line."""
-    listed = "\n".join(f"  {problem}" for problem in report.problems)
-    return f"{path} is not clean ({report.dropped:,} things dropped), which the strict check refuses:\n{listed}"
+    listed = "\n".join(f"  {problem}" for problem in problems)
+    dropped = sum(problem.count for problem in problems)
+    return f"{path} is not clean ({dropped:,} dropped), which the strict check refuses:\n{listed}"

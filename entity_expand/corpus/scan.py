@@ -153,7 +153,13 @@ class _Columns:
 
 
 def scan(
-    source: Source, handle: BinaryIO, tally: Tally, pictures: Pictures, per_mention: bool
+    source: Source,
+    handle: BinaryIO,
+    tally: Tally,
+    pictures: Pictures,
+    *,
+    per_mention: bool = False,
+    advance: Callable[[int], object] = id,
 ) -> tuple[Table, CorpusReport]:
     """Read all rows once.
 
@@ -163,18 +169,20 @@ def scan(
         tally: Has counted the entities' problems, and goes on to count those of the rows.
         pictures: Looks at the pictures.
         per_mention: One sample per mention instead of one per row and entity.
+        advance: Called with the byte position of each row.
     """
     tally.file = source.sentences.name
     columns = _Columns()
     rows = kept = no_text = 0
     for line, row in read_rows(source, handle, tally):
         rows += 1
+        advance(line.offset)
         if row is None:
             continue
         if row.split not in columns.splits and len(columns.splits) == MAX_SPLITS:
             tally("row", f"more than {MAX_SPLITS} splits", row.split)
             continue
-        picture = row.image is not None and pictures.look(row.image, tally)
+        picture = row.image is not None and pictures.look(row.image, tally) is not None
         if not picture and not row.text:
             tally("row", "neither a sentence nor a usable picture")
             continue
@@ -184,7 +192,7 @@ def scan(
             kept += 1
             no_text += 0 if row.text else len(samples)
     table = columns.table()
-    return table, _report(source, table, tally, rows, kept, no_text, len(pictures.usable()))
+    return table, _report(source, table, tally, rows, kept, no_text, pictures.usable)
 
 
 def _report(
