@@ -1,8 +1,55 @@
 """Give three examples, get the rest of the set: multi-modal entity set expansion.
 
 This package is the runtime; it never imports torch.
+
+>>> from entity_expand import Expander
+>>> Expander.open("index").expand(["Norway", "Sweden", "Denmark"], size=10)  # doctest: +SKIP
 """
 
 from entity_expand._version import __version__
+from entity_expand.errors import (
+    AmbiguousSeedError,
+    BundleError,
+    CheckpointError,
+    ConfigError,
+    CorpusError,
+    EncoderError,
+    EntityExpandError,
+    ImageError,
+    MissingExtraError,
+    ParityError,
+    QueryError,
+    StoreError,
+    UnknownSeedError,
+)
+from entity_expand.expand import Expander
+from entity_expand.plan import ExpandSettings
+from entity_expand.results import Expansion, Result
+from entity_expand.search import SearchSettings
+from entity_expand.stores import Evidence, MemoryStore
+from entity_expand.types import Entity
 
-__all__ = ["__version__"]
+__all__ = [
+    "AmbiguousSeedError",
+    "BundleError",
+    "CheckpointError",
+    "ConfigError",
+    "CorpusError",
+    "EncoderError",
+    "Entity",
+    "EntityExpandError",
+    "Evidence",
+    "ExpandSettings",
+    "Expander",
+    "Expansion",
+    "ImageError",
+    "MemoryStore",
+    "MissingExtraError",
+    "ParityError",
+    "QueryError",
+    "Result",
+    "SearchSettings",
+    "StoreError",
+    "UnknownSeedError",
+    "__version__",
+]

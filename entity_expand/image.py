@@ -78,6 +78,35 @@ class ImageConfig:
             raise ConfigError(f"resize is {self.resize}, but must be at least size = {self.size}.")
 
 
+def open_picture(
+    source: Path | bytes | Image.Image, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS
+) -> Image.Image:
+    """Decode a picture upright, in mode RGB, on white where it is transparent; caps are checked before decoding.
+
+    Args:
+        source: File, bytes of a file, or Pillow image.
+        max_bytes: Most bytes of the file.
+        max_pixels: Most pixels, width times height, checked before anything is decoded.
+
+    Raises:
+        ImageError: The picture is missing, too large, broken, or none of JPEG, PNG, WEBP, GIF and BMP.
+    """
+    named = "The picture" if not isinstance(source, Path) else f"The picture {source}"
+    try:
+        with _quiet_pillow():
+            image = source if isinstance(source, Image.Image) else _open(source, named, max_bytes)
+            if image.width * image.height > max_pixels:
+                raise ImageError(
+                    f"{named} has {image.width} x {image.height} pixels, above the limit of {max_pixels:,}."
+                )
+            if image.width < 1 or image.height < 1:
+                raise ImageError(f"{named} has no pixels.")
+            image.load()
+            return _on_white(_upright(image))
+    except _BROKEN as problem:
+        raise ImageError(f"{named} cannot be decoded: {problem}") from problem
+
+
 def load_rgb(
     source: Path | bytes | Image.Image,
     config: ImageConfig,
@@ -101,20 +130,8 @@ def load_rgb(
     Raises:
         ImageError: The picture is missing, too large, broken, or none of JPEG, PNG, WEBP, GIF and BMP.
     """
-    named = "The picture" if not isinstance(source, Path) else f"The picture {source}"
-    try:
-        with _quiet_pillow():
-            image = source if isinstance(source, Image.Image) else _open(source, named, max_bytes)
-            if image.width * image.height > max_pixels:
-                raise ImageError(
-                    f"{named} has {image.width} x {image.height} pixels, above the limit of {max_pixels:,}."
-                )
-            if image.width < 1 or image.height < 1:
-                raise ImageError(f"{named} has no pixels.")
-            image.load()
-            return np.array(_resized(_on_white(_upright(image)), config), np.uint8)
-    except _BROKEN as problem:
-        raise ImageError(f"{named} cannot be decoded: {problem}") from problem
+    with _quiet_pillow():
+        return np.array(_resized(open_picture(source, max_bytes=max_bytes, max_pixels=max_pixels), config), np.uint8)
 
 
 def to_pixels(rgb: UInt8, config: ImageConfig) -> Float32:

@@ -8,10 +8,13 @@ divide precision by K, and take the seeds out of list and truth before.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from statistics import fmean
+from typing import TypeAlias
 
 CUTS = (10, 20, 50, 100)
+
+Metric: TypeAlias = Callable[[Sequence[str], Collection[str], int], float]
 
 
 def hits_at(ranked: Sequence[str], truth: Collection[str], cut: int) -> list[int]:

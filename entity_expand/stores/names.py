@@ -44,7 +44,7 @@ def write_names(path: Path, records: Iterable[Record]) -> None:
                  json.dumps(dict(entity.attributes)), json.dumps(evidence)),
             )  # fmt: skip
             spellings = {fold(name) for name in (entity.name, *entity.aliases)}
-            connection.executemany("INSERT INTO spelling VALUES (?, ?)", [(text, position) for text in spellings])
+            connection.executemany("INSERT INTO spelling VALUES (?, ?)", [(text, position) for text in sorted(spellings)])
         connection.commit()
     finally:
         connection.close()

@@ -1,0 +1,84 @@
+"""`entity-expand evaluate`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from entity_expand.cli.options import expand_settings, expansion_options
+
+if TYPE_CHECKING:
+    from entity_expand.evaluate import Evaluation, Protocol
+
+
+@click.command("evaluate")
+@click.argument("index", type=click.Path(path_type=Path))
+@click.option(
+    "--queries", required=True, multiple=True, type=click.Path(path_type=Path),
+    help="Folder with one file of queries per class; may be repeated, for queries of other numbers of seeds.",
+)  # fmt: skip
+@click.option("--truth", required=True, type=click.Path(path_type=Path), help="Folder with the members of each class.")
+@click.option(
+    "--protocol", type=click.Choice(["joint", "single", "all"]), default="all", show_default=True,
+    help="The paper's, in which classes compete for entities, or each query on its own.",
+)  # fmt: skip
+@click.option("--size", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Results per query.")
+@click.option("--compatible", is_flag=True, help="As the original: of five seeds the last two count as results.")
+@expansion_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def command(
+    index: Path,
+    queries: tuple[Path, ...],
+    truth: Path,
+    protocol: str,
+    size: int,
+    compatible: bool,
+    both_directions: float,
+    space: str,
+    no_rerank: bool,
+    as_json: bool,
+) -> None:
+    """Expand all queries over INDEX and print MAP@K and P@K."""
+    from entity_expand.corpus import read_queries, read_truth
+    from entity_expand.evaluate import evaluate
+    from entity_expand.stores import MemoryStore
+
+    settings = expand_settings(both_directions, space, no_rerank)
+    if compatible:
+        settings = dataclasses.replace(settings, search=dataclasses.replace(settings.search, compatible_seeds=3))
+    chosen: list[Protocol] = ["joint"] if protocol == "joint" else ["single"] if protocol == "single" else []
+    chosen = chosen or (["single"] if space == "features" else ["joint", "single"])
+    store, members = MemoryStore.open(index), read_truth(truth)
+    found: list[Evaluation] = []
+    for folder in queries:
+        for each in chosen:
+            asked = read_queries(folder)
+            found.append(evaluate(store, asked, members, protocol=each, size=size, settings=settings))
+    if as_json:
+        click.echo(json.dumps([_as_dict(evaluation) for evaluation in found], indent=2))
+        return
+    for evaluation in found:
+        click.echo(_lines(evaluation))
+
+
+def _as_dict(evaluation: Evaluation) -> dict[str, object]:
+    content = dataclasses.asdict(evaluation)
+    del content["rankings"]
+    return content
+
+
+def _lines(evaluation: Evaluation) -> str:
+    lines = [
+        f"{evaluation.protocol} protocol, {evaluation.seeds} seeds, {evaluation.queries} queries of "
+        f"{evaluation.classes} classes, lists of {evaluation.size}"
+    ]
+    if evaluation.unreachable:
+        lines.append(f"  {evaluation.unreachable} members of the classes are not in the index")
+    for name, values in dataclasses.asdict(evaluation.overall).items():
+        shown = "  ".join(f"@{cut} {100 * value:5.1f}" for cut, value in values.items())
+        lines.append(f"  {name:20} {shown}")
+    return "\n".join(lines)

@@ -1,0 +1,205 @@
+"""Measure expansions against the truth, in the paper's joint protocol and one query at a time (NOTES.md section 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal, TypeAlias
+
+import numpy as np
+from tqdm import tqdm
+
+from entity_expand import metrics
+from entity_expand.corpus.queries import Query
+from entity_expand.errors import QueryError
+from entity_expand.expand import rank_positions
+from entity_expand.paper import expand_jointly
+from entity_expand.plan import ExpandSettings
+from entity_expand.pools import Pool, VectorPool
+from entity_expand.stores.base import Store
+from entity_expand.types import Int64
+
+Protocol: TypeAlias = Literal["joint", "single"]
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Means over the classes of each query number, then over the query numbers; fractions by cut K.
+
+    Attributes:
+        map: AP@K with the seeds taken out of the truth, divided by min(|truth|, K).
+        precision: Hits / K.
+        reference_map: AP@K as the original computes it: the seeds stay in the truth.
+        reference_precision: What the original prints as P@K: hits / min(|truth|, K).
+    """
+
+    map: Mapping[int, float]
+    precision: Mapping[int, float]
+    reference_map: Mapping[int, float]
+    reference_precision: Mapping[int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What was measured, how, and the outcome.
+
+    Attributes:
+        protocol: "joint": the queries of one number compete for entities. "single": each on its own.
+        seeds: Seeds per query.
+        classes: How many classes.
+        queries: How many queries in all.
+        size: Results asked for per query; the joint protocol shortens it if the entities do not suffice.
+        unreachable: Members of the classes that the index does not hold, counted as never found.
+        overall: Over all classes.
+        by_class: AP@10 with the seeds taken out, the mean over the queries of each class.
+        rankings: (class, number of the query) -> ids, best first.
+    """
+
+    protocol: Protocol
+    seeds: int
+    classes: int
+    queries: int
+    size: int
+    unreachable: int
+    overall: Quality
+    by_class: Mapping[str, float]
+    rankings: Mapping[tuple[str, int], tuple[str, ...]]
+
+
+def evaluate(
+    store: Store,
+    queries: Sequence[Query],
+    truth: Mapping[str, frozenset[str]],
+    *,
+    protocol: Protocol = "joint",
+    size: int = 100,
+    settings: ExpandSettings | None = None,
+) -> Evaluation:
+    """Expand every query and compare the lists with the truth.
+
+    Args:
+        store: An opened index.
+        queries: All of the same number of seeds; for the joint protocol as many for each class.
+        truth: Class -> ids of its members, seeds included.
+        protocol: See `Evaluation`.
+        size: Results per query.
+        settings: How to expand; None for the paper's.
+
+    Raises:
+        QueryError: There is no query, a class has no truth, a seed is not in the index, or the classes differ in their
+            number of queries or seeds.
+    """
+    chosen = settings or ExpandSettings()
+    counts = {len(query.seeds) for query in queries}
+    if len(counts) != 1:
+        raise QueryError(f"Queries of one number of seeds are needed; got {sorted(counts) or 'no query'}.")
+    empty = sorted({query.class_name for query in queries if not truth.get(query.class_name)})
+    if empty:
+        raise QueryError(f"No members are given for the classes {', '.join(empty)}.")
+    places = {query: _places(store, query) for query in queries}
+    if protocol == "joint":
+        rankings, size = _jointly(store, places, size, chosen)
+    else:
+        rankings = {
+            query: rank_positions(store, seeds, size, chosen, np.empty(0, dtype=np.int64)).positions
+            for query, seeds in tqdm(places.items(), desc="expand", unit="query", disable=None)
+        }
+    lists = {query: _ids(store, ranking) for query, ranking in rankings.items()}
+    members = frozenset[str]().union(*(truth[query.class_name] for query in queries))
+    return Evaluation(
+        protocol=protocol,
+        seeds=counts.pop(),
+        classes=len({query.class_name for query in queries}),
+        queries=len(queries),
+        size=size,
+        unreachable=sum(not _holds(store, member) for member in members),
+        overall=quality(lists, truth),
+        by_class=_by_class(lists, truth),
+        rankings={(query.class_name, query.number): tuple(ids) for query, ids in lists.items()},
+    )
+
+
+def _holds(store: Store, identifier: str) -> bool:
+    found = store.lookup(identifier)
+    return bool(found) and store.records(found[:1])[0].entity.id == identifier
+
+
+def _places(store: Store, query: Query) -> Int64:
+    missing = [seed for seed in query.seeds if not _holds(store, seed)]
+    if missing:
+        raise QueryError(f"The seeds {', '.join(missing)} of class {query.class_name!r} are not in the index.")
+    return np.array([store.lookup(seed)[0] for seed in query.seeds], dtype=np.int64)
+
+
+def _ids(store: Store, positions: Int64) -> list[str]:
+    return [record.entity.id for record in store.records(positions.tolist())]
+
+
+def _whole(store: Store, weight: float) -> Pool:
+    pool = store.whole(weight)
+    if pool is None:
+        rows = store.rows(np.arange(store.meta.entities))
+        pool = VectorPool(rows, store.meta.vocabulary, weight)
+    return pool
+
+
+def _jointly(
+    store: Store, places: Mapping[Query, Int64], size: int, settings: ExpandSettings
+) -> tuple[dict[Query, Int64], int]:
+    """Expand the queries of each number together; return the rankings and the size that was possible."""
+    if settings.space == "features":
+        raise QueryError("The joint protocol expands by the heads; use the single protocol for space 'features'.")
+    pool, rankings = _whole(store, settings.both_directions), {}
+    rounds = _rounds(places)
+    classes, seeds = len(rounds[0]), len(next(iter(places.values())))
+    target = min(size + seeds, pool.size // classes)
+    for queries in tqdm(rounds, desc="expand", unit="round", disable=None):
+        searches = expand_jointly(pool, [places[query] for query in queries], settings.search, target)
+        rankings.update({query: search.ranking()[0] for query, search in zip(queries, searches, strict=True)})
+    return rankings, target - seeds
+
+
+def _rounds(queries: Mapping[Query, Int64]) -> list[list[Query]]:
+    ordered = sorted(queries, key=lambda query: (query.number, query.class_name))
+    rounds = [list(group) for _, group in groupby(ordered, key=lambda query: query.number)]
+    if len({len(group) for group in rounds}) != 1:
+        raise QueryError("The joint protocol needs as many queries for each class; use the single protocol.")
+    return rounds
+
+
+def quality(lists: Mapping[Query, Sequence[str]], truth: Mapping[str, frozenset[str]]) -> Quality:
+    """Compare ranked ids with the members of each query's class, by every definition."""
+    rounds = [
+        list(group)
+        for _, group in groupby(sorted(lists, key=lambda q: (q.number, q.class_name)), key=lambda q: q.number)
+    ]
+
+    def mean(metric: metrics.Metric, cut: int, without_seeds: bool) -> float:
+        return metrics.mean_over_classes_then_queries(
+            [[metric(*_compared(lists[q], truth, q, without_seeds), cut) for q in group] for group in rounds]
+        )
+
+    return Quality(
+        map={cut: mean(metrics.average_precision, cut, True) for cut in metrics.CUTS},
+        precision={cut: mean(metrics.precision, cut, True) for cut in metrics.CUTS},
+        reference_map={cut: mean(metrics.reference_average_precision, cut, False) for cut in metrics.CUTS},
+        reference_precision={cut: mean(metrics.reference_precision, cut, False) for cut in metrics.CUTS},
+    )
+
+
+def _compared(
+    ids: Sequence[str], truth: Mapping[str, frozenset[str]], query: Query, without_seeds: bool
+) -> tuple[Sequence[str], frozenset[str]]:
+    members = truth[query.class_name]
+    if not without_seeds:
+        return ids, members
+    return [identifier for identifier in ids if identifier not in query.seeds], members - set(query.seeds)
+
+
+def _by_class(lists: Mapping[Query, Sequence[str]], truth: Mapping[str, frozenset[str]]) -> dict[str, float]:
+    values: dict[str, list[float]] = {}
+    for query, ids in sorted(lists.items(), key=lambda item: (item[0].class_name, item[0].number)):
+        ap = metrics.average_precision(*_compared(ids, truth, query, True), 10)
+        values.setdefault(query.class_name, []).append(ap)
+    return {name: sum(found) / len(found) for name, found in values.items()}

@@ -1,0 +1,137 @@
+"""An expansion for people: a table for the terminal, a page with pictures, plain dictionaries."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from entity_expand.errors import ImageError
+from entity_expand.image import open_picture
+from entity_expand.results import Expansion
+from entity_expand.stores.base import Evidence
+
+_THUMBNAIL = 240
+_LONGEST_LINE = 76
+
+
+def as_dict(expansion: Expansion) -> dict[str, Any]:
+    """Return an expansion as what JSON can hold."""
+    return {
+        "seeds": [{"id": seed.id, "name": seed.name} for seed in expansion.seeds],
+        "exact": expansion.exact,
+        "fetches": expansion.fetches,
+        "results": [
+            {
+                "rank": result.rank,
+                "id": result.id,
+                "name": result.name,
+                "score": result.score,
+                "similarity": result.similarity,
+                "evidence": [{"text": item.text, "image": item.image} for item in result.evidence],
+                "picture": None if result.picture is None else str(result.picture),
+            }
+            for result in expansion.results
+        ],
+    }
+
+
+def _printable(text: str) -> str:
+    """Return text that cannot steer a terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _first_sentence(evidence: Sequence[Evidence]) -> str:
+    return next((item.text for item in evidence if item.text), "")
+
+
+def table(expansion: Expansion) -> str:
+    """Return a table: rank, name, score, and a sentence that names the entity."""
+    width = max([4, *(len(_printable(result.name)) for result in expansion.results)])
+    lines = [f"{', '.join(_printable(seed.name) for seed in expansion.seeds)} and {len(expansion.results)} more:"]
+    for result in expansion.results:
+        sentence = _printable(_first_sentence(result.evidence))
+        cut = sentence if len(sentence) <= _LONGEST_LINE else sentence[: _LONGEST_LINE - 1] + "…"
+        lines.append(f"{result.rank:4}  {_printable(result.name):{width}}  {result.similarity:6.2f}  {cut}".rstrip())
+    return "\n".join(lines)
+
+
+def _thumbnail(picture: Path | None) -> str:
+    """Return an <img> with the picture inside, or an empty frame if there is none that can be read."""
+    try:
+        image = open_picture(picture) if picture is not None else None
+    except ImageError:
+        image = None
+    if image is None:
+        return '<div class="none">no picture</div>'
+    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=85)
+    return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}">'
+
+
+def _marked(item: Evidence) -> str:
+    """Return a sentence with the entity's mentions in bold, every character of the corpus escaped."""
+    parts, done = [], 0
+    for start, end in sorted(item.mentions):
+        parts += [escape(item.text[done:start]), "<b>", escape(item.text[start:end]), "</b>"]
+        done = end
+    return "".join(parts) + escape(item.text[done:])
+
+
+def _card(name: str, note: str, evidence: Sequence[Evidence], picture: Path | None) -> str:
+    sentence = next((_marked(item) for item in evidence if item.text), "")
+    return f"<li>{_thumbnail(picture)}<h2>{escape(name)}</h2><p class=note>{escape(note)}</p><p>{sentence}</p></li>"
+
+
+def page(
+    expansion: Expansion,
+    picture_of: Callable[[Sequence[Evidence]], Path | None],
+    seeds: Sequence[Sequence[Evidence]] = (),
+) -> str:
+    """Return a page that needs nothing beside itself: every picture is inside it.
+
+    Args:
+        expansion: What to show.
+        picture_of: Finds the file of the first picture among some evidence.
+        seeds: The evidence of each seed, to show them with pictures too.
+    """
+    shown = [seeds[number] if number < len(seeds) else () for number in range(len(expansion.seeds))]
+    given = "".join(
+        _card(seed.name, "seed", evidence, picture_of(evidence))
+        for seed, evidence in zip(expansion.seeds, shown, strict=True)
+    )
+    found = "".join(
+        _card(result.name, f"{result.rank} · {result.similarity:.2f}", result.evidence, result.picture)
+        for result in expansion.results
+    )
+    title = escape(", ".join(seed.name for seed in expansion.seeds))
+    return _PAGE.format(title=title, count=len(expansion.results), seeds=given, results=found)
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>{title} and more</title>
+<style>
+:root {{ color-scheme: light dark; --line: #8884; --quiet: #888; }}
+body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; }}
+h1 {{ font-size: 1.4rem; font-weight: 600; }}
+ul {{ list-style: none; padding: 0; display: grid; gap: 1rem;
+      grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); }}
+li {{ border: 1px solid var(--line); border-radius: .6rem; overflow: hidden; padding-bottom: .6rem; }}
+li img, .none {{ display: block; width: 100%; aspect-ratio: 4 / 3; object-fit: contain; background: #8881; }}
+.none {{ display: grid; place-items: center; color: var(--quiet); background: #8881; }}
+h2 {{ font-size: 1rem; margin: .6rem .8rem 0; }}
+p {{ font-size: .85rem; margin: .2rem .8rem; }}
+.note {{ color: var(--quiet); }}
+.seeds li {{ border-color: #2a7; }}
+</style></head><body>
+<h1>{title} and {count} more</h1>
+<ul class="seeds">{seeds}</ul>
+<ul>{results}</ul>
+</body></html>
+"""
