@@ -61,16 +61,17 @@ def read_lines(handle: BinaryIO, cap: int = MAX_LINE_BYTES) -> Iterator[Line]:
         number += 1
         start = offset
         offset += len(content)
-        if len(content) > cap and not content.endswith(b"\n"):
-            while content and not content.endswith(b"\n"):
-                content = handle.readline(_BLOCK)
-                offset += len(content)
-            yield Line(number, start, None)
-            continue
+        whole = len(content) <= cap or content.endswith(b"\n")
+        rest = b"" if whole else content
+        while rest and not rest.endswith(b"\n"):
+            rest = handle.readline(_BLOCK)
+            offset += len(rest)
         if number == 1 and content.startswith(_BOM):
             content, start = content[len(_BOM) :], len(_BOM)
         content = content.rstrip(b"\r\n")
-        if content and not content.isspace():
+        if not whole or len(content) > cap:
+            yield Line(number, start, None)
+        elif content and not content.isspace():
             yield Line(number, start, content)
 
 
