@@ -18,7 +18,6 @@ from entity_expand.errors import AmbiguousSeedError, CorpusError, QueryError, Un
 from entity_expand.files import confined
 from entity_expand.plan import ExpandSettings, Ranking, StoreFacts, plan, run, search_whole
 from entity_expand.results import Expansion, Result
-from entity_expand.scoring import scores_between
 from entity_expand.stores.base import Evidence, Store
 from entity_expand.stores.memory import MemoryStore
 from entity_expand.types import Int64
@@ -120,19 +119,14 @@ class Expander:
         return found[0]
 
     def _describe(self, seeds: Int64, ranking: Ranking) -> Expansion:
-        shared = scores_between(self.store.rows(seeds), self.store.rows(ranking.positions)).mean(
-            axis=0, dtype=np.float64
-        )
-        records = self.store.records(ranking.positions.tolist())
+        records = self.store.records([*seeds.tolist(), *ranking.positions.tolist()])
+        entities = tuple(record.entity for record in records[: len(seeds)])
+        columns = zip(records[len(seeds) :], ranking.scores.tolist(), ranking.similarities.tolist(), strict=True)
         results = tuple(
-            Result(
-                rank, record.entity.id, record.entity.name, float(score), float(similarity), record.evidence,
-                self.picture(record.evidence),
-            )
-            for rank, (record, score, similarity) in enumerate(zip(records, ranking.scores, shared, strict=True), 1)
-        )  # fmt: skip
-        found = tuple(record.entity for record in self.store.records(seeds.tolist()))
-        return Expansion(found, results, ranking.exact, ranking.fetches)
+            Result(rank, record.entity.id, record.entity.name, score, similarity, record.evidence)
+            for rank, (record, score, similarity) in enumerate(columns, 1)
+        )
+        return Expansion(entities, results, ranking.exact, ranking.fetches)
 
     def picture(self, evidence: Sequence[Evidence]) -> Path | None:
         """Return the file of the first picture among some evidence; None if there is none inside the folder."""

@@ -75,10 +75,14 @@ Answer: TypeAlias = EntityRows | Hits
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The outcome of a plan: positions and scores by falling score, (T,) each."""
+    """The outcome of a plan: positions and scores by falling score, (T,) each.
+
+    `similarities` (T,) holds the mean over the seeds of what each adds to the score.
+    """
 
     positions: Int64
     scores: Float64
+    similarities: Float64
     exact: bool
     fetches: int
 
@@ -123,7 +127,7 @@ def plan(
         members, rows = positions[search.members], pool.rows.take(np.array(search.members))
         if len(members) >= target:
             places, scores = search.ranking()
-            return Ranking(positions[places], scores, exact, fetches)
+            return Ranking(positions[places], scores, search.similarities(places), exact, fetches)
 
 
 def _grow(search: SetSearch, reach: _Reach, target: int, trust: bool) -> bool:
@@ -203,4 +207,4 @@ def search_whole(pool: Pool, seeds: Int64, size: int, settings: SearchSettings, 
     while len(search.members) < min(len(seeds) + size, pool.size - len(excluded)):
         search.step(search.window)
     places, scores = search.ranking()
-    return Ranking(places, scores, exact=True, fetches=0)
+    return Ranking(places, scores, search.similarities(places), exact=True, fetches=0)

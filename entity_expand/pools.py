@@ -28,21 +28,21 @@ class Pool(Protocol):
         size: K.
         vocabulary: V, the number of entities that the distributions range over.
         log_total: (K,) float64, Σ_v log q_i[v] over the vocabulary.
-        log_mass: (K,) float64, log Σ_v q_i[v]; 0 for a normalised distribution.
+        log_mean: (K,) float64, log of the mean of q_i over the vocabulary, -log V if it is normalised.
         log_own: (K,) float64, log q_i[i].
     """
 
     size: int
     vocabulary: int
     log_total: Float64
-    log_mass: Float64
+    log_mean: Float64
     log_own: Float64
 
     def gains(self, place: int) -> AnyArray:
         """Return what the member at `place` adds to the score of each entity, (K,)."""
 
-    def log_probabilities(self, places: Int64, members: Int64) -> Float64:
-        """Return log q_i[j] for i in `places` (w,) and j in `members` (m,): (w, m)."""
+    def weighted_logs(self, places: Int64, members: Int64, weights: Float64) -> Float64:
+        """Return Σ_j weights[j] log q_i[j] over the members j (m,), for each i of `places` (w,): (w,)."""
 
 
 class DistributionPool:
@@ -60,7 +60,7 @@ class DistributionPool:
         self._log = np.log(probabilities)
         self.size = self.vocabulary = len(logs)
         self.log_total: Float64 = self._log.sum(axis=1)
-        self.log_mass: Float64 = np.log(probabilities.sum(axis=1))
+        self.log_mean: Float64 = np.log(probabilities.mean(axis=1))
         self.log_own: Float64 = self._log.diagonal().copy()
 
     def gains(self, place: int) -> Float64:
@@ -68,10 +68,10 @@ class DistributionPool:
         row: Float64 = self._scores[place]
         return row
 
-    def log_probabilities(self, places: Int64, members: Int64) -> Float64:
-        """Return the logarithm of the mean probabilities, (w, m)."""
-        block: Float64 = self._log[places[:, None], members]
-        return block
+    def weighted_logs(self, places: Int64, members: Int64, weights: Float64) -> Float64:
+        """Return the weighted sums of the logarithms of the mean probabilities, (w,)."""
+        sums: Float64 = self._log[places[:, None], members] @ weights
+        return sums
 
 
 class _StoredPool:
@@ -83,12 +83,13 @@ class _StoredPool:
         self._deviation = rows.deviation
         self._log_offset = rows.log_offset
         self.log_total: Float64 = vocabulary * rows.log_offset
-        self.log_mass: Float64 = np.zeros(self.size)
+        self.log_mean: Float64 = np.full(self.size, -np.log(vocabulary))
         self.log_own: Float64 = rows.deviation * own_scores + rows.log_offset
 
-    def _log_of(self, places: Int64, scores: AnyArray) -> Float64:
-        logs: Float64 = self._deviation[places, None] * scores + self._log_offset[places, None]
-        return logs
+    def _weighted(self, places: Int64, scores: AnyArray, weights: Float64) -> Float64:
+        """Return Σ_j weights[j] (σ_i Z_i[j] + a_i) from scores Z (w, m), (w,)."""
+        sums: Float64 = self._deviation[places] * (scores @ weights) + self._log_offset[places] * weights.sum()
+        return sums
 
 
 class TablePool(_StoredPool):
@@ -111,9 +112,9 @@ class TablePool(_StoredPool):
         row: AnyArray = self._table[place]
         return row + self._both_directions * self._table[:, place] if self._both_directions else row
 
-    def log_probabilities(self, places: Int64, members: Int64) -> Float64:
-        """Return σ_i Z_i[j] + a_i, (w, m)."""
-        return self._log_of(places, self._table[places[:, None], members])
+    def weighted_logs(self, places: Int64, members: Int64, weights: Float64) -> Float64:
+        """Return the weighted sums of σ_i Z_i[j] + a_i, (w,)."""
+        return self._weighted(places, self._table[places[:, None], members], weights)
 
 
 class VectorPool(_StoredPool):
@@ -143,6 +144,7 @@ class VectorPool(_StoredPool):
             self._columns[member] = (self._scaled @ self._head[member]).astype(np.float32)
         return self._columns[member]
 
-    def log_probabilities(self, places: Int64, members: Int64) -> Float64:
-        """Return σ_i Z_i[j] + a_i, (w, m)."""
-        return self._log_of(places, np.column_stack([self._toward(member)[places] for member in members.tolist()]))
+    def weighted_logs(self, places: Int64, members: Int64, weights: Float64) -> Float64:
+        """Return the weighted sums of σ_i Z_i[j] + a_i, (w,)."""
+        scores = np.column_stack([self._toward(member)[places] for member in members.tolist()])
+        return self._weighted(places, scores, weights)

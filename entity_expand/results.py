@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from entity_expand.stores.base import Evidence
 from entity_expand.types import Entity
@@ -18,9 +17,9 @@ class Result:
         id: Key of the entity.
         name: What a person calls it.
         score: What the list is sorted by: the paper's μ / place of joining + 1 / rank of divergence.
-        similarity: Mean over the seeds of their standardised log-probability of this entity, in deviations.
-        evidence: Sentences that name it, the first of them the one to show.
-        picture: File of the first picture among the evidence, or None.
+        similarity: Mean over the seeds of what each adds to the score: their standardised log-probability of this
+            entity, in deviations; in feature space the cosine.
+        evidence: Sentences that name it, with pictures; the first of them is the one to show.
     """
 
     rank: int
@@ -29,7 +28,6 @@ class Result:
     score: float
     similarity: float
     evidence: tuple[Evidence, ...]
-    picture: Path | None
 
 
 @dataclass(frozen=True, slots=True)

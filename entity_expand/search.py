@@ -88,21 +88,17 @@ def divergence(pool: Pool, places: Int64, members: Int64, weights: Float64, own:
         weights: (n,) multiples of the mean probability.
         own: Whether the candidate itself counts with its own probability.
     """
-    mass = pool.log_mass[places]
-    log_mean = mass - math.log(pool.vocabulary)
-    mean = np.exp(log_mean)
+    # With u = m s, a = u / sum(u) and T = sum(u) / m the divergence is (Σ s ln u - Σ s ln q) / T - ln T + ln V.
     shares = pool.vocabulary - len(members) - own + float(weights.sum())
-    total = mean * shares
-    entropy = mean * (log_mean * shares + float(weights @ np.log(weights)))
-    logs = pool.log_probabilities(places, members)  # (w, n)
-    cross = mean * (pool.log_total[places] + logs @ (weights - 1.0))
+    logs = float(weights @ np.log(weights)) - pool.log_total[places]
+    logs -= pool.weighted_logs(places, members, weights - 1.0)
+    log_mean = pool.log_mean[places]
+    total: Float64 | float = shares
     if own:
         log_own = pool.log_own[places]
-        probability = np.exp(log_own)
-        total = total + probability
-        entropy = entropy + probability * log_own
-        cross = cross + (probability - mean) * log_own
-    kl: Float64 = (entropy - cross) / total - np.log(total) + mass
+        logs += log_own
+        total = shares + np.exp(log_own - log_mean)
+    kl: Float64 = (shares * log_mean + logs) / total - np.log(total) + math.log(pool.vocabulary)
     return kl
 
 
@@ -151,8 +147,8 @@ class SetSearch:
         if window == 1:
             best = int(scores.argmax())
             return np.array([best] if scores[best] > -np.inf else [], dtype=np.int64)
-        found = np.flatnonzero(scores >= self._edge(window))
-        found = found[np.argsort(-scores[found], kind="stable")]
+        found = (scores >= self._edge(window)).nonzero()[0]
+        found = found[(-scores[found]).argsort(kind="stable")]
         self._near = found if len(found) <= _NEAR else found[:_NEAR]
         return found[:window]
 
@@ -190,6 +186,11 @@ class SetSearch:
             np.add(self._scores, self.pool.gains(place), out=self._scores)
         self._scores[place] = -np.inf
         self.members.append(place)
+
+    def similarities(self, places: Int64) -> Float64:
+        """Return the mean over the seeds of what each adds to the score of entities, (T,) for (T,) places."""
+        shared: Float64 = np.mean([self.pool.gains(seed)[places] for seed in self.members[: self._seeds]], axis=0)
+        return shared
 
     def ranking(self) -> tuple[Int64, Float64]:
         """Return the results in their final order, places and scores, (T,) each (NOTES.md section 9.1)."""

@@ -32,7 +32,6 @@ def as_dict(expansion: Expansion) -> dict[str, Any]:
                 "score": result.score,
                 "similarity": result.similarity,
                 "evidence": [{"text": item.text, "image": item.image} for item in result.evidence],
-                "picture": None if result.picture is None else str(result.picture),
             }
             for result in expansion.results
         ],
@@ -105,7 +104,7 @@ def page(
         for seed, evidence in zip(expansion.seeds, shown, strict=True)
     )
     found = "".join(
-        _card(result.name, f"{result.rank} · {result.similarity:.2f}", result.evidence, result.picture)
+        _card(result.name, f"{result.rank} · {result.similarity:.2f}", result.evidence, picture_of(result.evidence))
         for result in expansion.results
     )
     title = escape(", ".join(seed.name for seed in expansion.seeds))

@@ -50,6 +50,15 @@ def test_log_offsets_do_not_overflow() -> None:
     assert scoring.log_offsets(np.array([[1.0]]), rows).tolist() == [(0 - 2000) / 2]
 
 
+def test_large_vocabularies_are_sampled(world, monkeypatch) -> None:
+    vocabulary = scoring.head_rows(world.weight, world.bias)
+    exact = scoring.log_offsets(world.features, vocabulary)
+    monkeypatch.setattr(scoring, "LARGEST_EXACT_PARTITION", 200)
+    sampled = scoring.log_offsets(world.features, vocabulary)
+    assert 0 < np.median(np.abs(sampled - exact)) < 0.5  # a drawn third is missing; the largest logit may be in it
+    np.testing.assert_array_equal(sampled, scoring.log_offsets(world.features, vocabulary))
+
+
 def test_feature_rows_give_centred_cosines(world) -> None:
     rows = scoring.feature_rows(world.rows)
     centred = world.features - world.features.mean(axis=0)

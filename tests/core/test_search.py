@@ -141,13 +141,19 @@ def test_ties_go_to_the_smaller_id(world) -> None:
     assert found.positions.tolist() == [0, 1, 2, 3, 5]
 
 
-def test_the_divergence_of_a_set_from_itself_is_zero(world) -> None:
-    pool = TablePool(np.zeros_like(world.table), world.rows, 300)
-    assert divergence(pool, np.array([1]), np.array([2, 3]), np.ones(2), own=True) > 0
-    flat = TablePool(np.zeros((2, 2), np.float32), world.rows.take(np.array([0, 1])), 2)
-    flat.log_total = np.log([0.5, 0.5]) * 2
-    flat._log_offset = flat.log_own = np.log([0.5, 0.5])
-    np.testing.assert_allclose(divergence(flat, np.array([0]), np.array([1]), np.ones(1), own=True), 0, atol=1e-12)
+def test_the_divergence_is_that_of_the_definition(world) -> None:
+    pool = TablePool(world.table, world.rows, 300)
+    members, weights = np.array([2, 3, 9]), np.array([1000.0, 1000.0, 500.0])
+    for place in (1, 50):
+        log_q = world.rows.deviation[place] * world.table[place].astype(float) + world.rows.log_offset[place]
+        q = np.exp(log_q)
+        u = np.full(300, q.mean())
+        u[place] = q[place]
+        u[members] = weights * q.mean()
+        a, b = u / u.sum(), q / q.sum()
+        expected = float((a * np.log(a / b)).sum())
+        found = divergence(pool, np.array([place]), members, weights, own=True)
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
 def test_joint_expansion_refuses_what_the_original_dies_of(world) -> None:
