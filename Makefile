@@ -1,0 +1,63 @@
+# Two virtual environments, made when needed and made anew when pyproject.toml or constraints.txt change:
+# .venv-demo is small and has no torch; .venv has all that development needs.
+
+PYTHON ?= python3
+WORKERS ?= 2
+DEMO := .venv-demo/bin
+DEV := .venv/bin
+DEV_EXTRAS := cpu,corpus,train,export,weights,dev
+PYTEST := OMP_NUM_THREADS=1 $(DEV)/python -m pytest -n $(WORKERS)
+DEMO_BUNDLE := entity_expand/demo/bundle
+DEMO_WORK := build/demo
+
+define environment
+	@echo "$@: making a virtual environment with entity-expand[$(1)] and the versions of constraints.txt; this may take minutes ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "$(PYTHON) is missing or older than Python 3.11: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' \
+	    || { echo "$(PYTHON) cannot make virtual environments; on Debian: apt install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(1)]'
+	@touch $@
+endef
+
+.PHONY: help demo test test-shared check demo-train clean
+
+help: ## Say what there is to make.
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' Makefile | awk -F@ '{ printf "%-20s %s\n", $$1, $$2 }'
+
+demo: .venv-demo/made ## Index a small corpus, expand a set and show it with pictures; no torch, no GPU, no server.
+	@$(DEMO)/entity-expand demo
+
+test: .venv/made ## Run all tests but those that need the folder `shared` beside the checkout.
+	@echo "Running the tests that need nothing but this checkout ..."
+	@$(PYTEST) -m "not shared"
+
+test-shared: .venv/made ## Run the tests that need the folder `shared` beside the checkout.
+	@echo "Running the tests that need the folder $${ENTITY_EXPAND_SHARED:-../shared} ..."
+	@$(PYTEST) -m shared
+
+check: .venv/made ## Check format, style, types, import directions, links and README snippets.
+	@echo "Checking format, style, types and structure ..."
+	@$(DEV)/ruff format --check .
+	@$(DEV)/ruff check .
+	@$(DEV)/mypy
+	@$(PYTEST) tests/structure
+
+demo-train: .venv/made ## Train and export the demo's bundle anew, from nothing but this checkout.
+	@echo "Making the demo's corpus, model and bundle in $(DEMO_WORK) ..."
+	@rm -rf $(DEMO_WORK)
+	@$(DEV)/python -m entity_expand.demo $(DEMO_WORK)/corpus
+	@$(DEV)/entity-expand train training/configs/demo.toml --corpus $(DEMO_WORK)/corpus --out $(DEMO_WORK)/run
+	@$(DEV)/entity-expand export $(DEMO_WORK)/run $(DEMO_BUNDLE) --corpus $(DEMO_WORK)/corpus
+
+clean: ## Remove the virtual environments and all that was built.
+	@echo "Removing virtual environments, build folders and caches ..."
+	@rm -rf .venv .venv-demo .demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv-demo/made: pyproject.toml constraints.txt
+	$(call environment,cpu)
+
+.venv/made: pyproject.toml constraints.txt
+	$(call environment,$(DEV_EXTRAS))
