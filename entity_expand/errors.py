@@ -6,6 +6,7 @@ EntityExpandError
 ├── CorpusError            a corpus cannot be read, or fails a strict check
 │   └── ImageError         a picture is too large, of an unknown format or broken
 ├── CheckpointError        a training checkpoint is missing, incomplete or does not fit
+├── TrainingError          training cannot start or go on, as with a loss that is not finite
 ├── BundleError            a bundle is missing, damaged, of another version or does not fit
 │   └── ParityError        an exported graph differs from the model it came from
 ├── EncoderError           the encoder could not be loaded or refused its input
@@ -45,6 +46,10 @@ class ImageError(CorpusError):
 
 class CheckpointError(EntityExpandError):
     """A training checkpoint is missing, incomplete or does not fit."""
+
+
+class TrainingError(EntityExpandError):
+    """Training cannot start or go on, as with a loss that is not finite."""
 
 
 class BundleError(EntityExpandError):

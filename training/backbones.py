@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from training.config import ALL_LAYERS, TextSettings, VisionSettings
 from training.text import TextEncoder
 from training.vision import SmallNetwork, VisionTokens
 
+_INCIDENTAL = ("dtype", "transformers_version", "architectures")
 _LITE0 = "efficientnet-lite0"
 _LITE0_TIMM = "tf_efficientnet_lite0"
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -92,8 +93,9 @@ def text_like(settings: TextSettings, description: dict[str, Any]) -> TextEncode
 def describe_text(encoder: TextEncoder) -> dict[str, Any]:
     """Return the plain description from which `text_like` makes an equal architecture."""
     description: dict[str, Any] = encoder.model.config.to_diff_dict()
-    description["model_type"] = encoder.model.config.model_type
-    return description
+    # What says how the weights were once loaded, and not what they mean, would change when a run goes on.
+    kept = {key: value for key, value in description.items() if key not in _INCIDENTAL}
+    return {**kept, "model_type": encoder.model.config.model_type}
 
 
 def load_vision(settings: VisionSettings, *, pretrained: bool = True) -> VisionTokens:
@@ -127,7 +129,7 @@ def image_config(settings: VisionSettings) -> ImageConfig:
     return ImageConfig(settings.size, settings.resize, *_IMAGENET)
 
 
-def state_hash(tensors: dict[str, Tensor]) -> str:
+def state_hash(tensors: Mapping[str, Tensor]) -> str:
     """Return a SHA-256 over names, types, shapes and bytes of tensors, in the order of their names."""
     digest = hashlib.sha256()
     for name in sorted(tensors):

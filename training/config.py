@@ -125,6 +125,7 @@ class DataSettings:
         per_mention: One sample per mention with only that mention masked, as in the paper's code.
         hide_picture, hide_text: Share of the samples of a step that lose their picture or their text. None means
             0.4 and 0.1 in the corrected form and 0 in the paper's.
+        held_out: Split on which loss and accuracy are measured after each epoch, for entities that are trained.
     """
 
     split: str | None = "train"
@@ -133,9 +134,12 @@ class DataSettings:
     per_mention: bool = False
     hide_picture: float | None = setting(None, low=0.0, high=1.0)
     hide_text: float | None = setting(None, low=0.0, high=1.0)
+    held_out: str | None = None
 
     def __post_init__(self) -> None:
         check(self)
+        if self.held_out is not None and self.split in (None, self.held_out):
+            raise ConfigError(f"held_out is {self.held_out!r}, but that split is trained on.")
         if (self.hide_picture or 0.0) + (self.hide_text or 0.0) > 1.0:
             raise ConfigError("hide_picture and hide_text may not add up to more than 1.")
 

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from entity_expand.config import check, from_mapping, read_toml, setting, to_mapping
+from entity_expand.errors import ConfigError
+from training.config import DataSettings, TextSettings, TrainingConfig, VisionSettings
+
+CONFIGS = Path(__file__).parents[2] / "training" / "configs"
+
+
+@dataclass(frozen=True)
+class Inner:
+    rate: float = setting(0.5, low=0.0, high=1.0)
+    kind: Literal["a", "b"] = "a"
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class Outer:
+    size: int = setting(low=1)
+    flag: bool = False
+    widths: tuple[int, ...] = setting((1,), low=1)
+    pair: tuple[float, float] = (0.0, 1.0)
+    note: str | None = None
+    inner: Inner = Inner()
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+def test_values_become_typed_and_come_back():
+    made = from_mapping(Outer, {"size": 2, "widths": [3, 4], "pair": [1, 2], "inner": {"rate": 1, "kind": "b"}})
+    assert made == Outer(2, widths=(3, 4), pair=(1.0, 2.0), inner=Inner(1.0, "b"))
+    assert isinstance(made.inner.rate, float)
+    assert from_mapping(Outer, to_mapping(made)) == made
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ({"size": 1, "flaq": True}, "flaq is an unknown setting. Did you mean 'flag'?"),
+        ({"size": 1, "inner": {"rat": 0.1}}, "inner.rat is an unknown setting. Did you mean 'rate'?"),
+        ({"size": 1, "zzz": 0}, "Known are flag, inner, note, pair, size, widths."),
+        ({}, "size is missing"),
+        ({"size": True}, "size is True, but a whole number was expected"),
+        ({"size": 1.0}, "size is 1.0, but a whole number was expected"),
+        ({"size": 0}, "size is 0, but must be at least 1"),
+        ({"size": 1, "flag": 1}, "flag is 1, but true or false was expected"),
+        ({"size": 1, "widths": [2, 0]}, "widths is 0, but must be at least 1"),
+        ({"size": 1, "widths": 2}, "widths is 2, but a list was expected"),
+        ({"size": 1, "pair": [1]}, "pair has 1 members, but 2 were expected"),
+        ({"size": 1, "note": 3}, "note is 3, but a text was expected"),
+        ({"size": 1, "inner": 3}, "a table [inner] was expected"),
+        ({"size": 1, "inner": {"rate": 2}}, "inner.rate is 2.0, but must be at most 1.0"),
+        ({"size": 1, "inner": {"rate": float("nan")}}, "a finite number was expected"),
+        ({"size": 1, "inner": {"kind": "c"}}, "inner.kind is 'c', but one of 'a', 'b' was expected"),
+    ],
+)
+def test_what_is_wrong_is_named(mapping, message):
+    with pytest.raises(ConfigError) as caught:
+        from_mapping(Outer, mapping)
+    assert message in str(caught.value)
+
+
+def test_a_class_made_by_hand_is_checked():
+    with pytest.raises(ConfigError, match="rate is -1"):
+        Inner(rate=-1)
+    with pytest.raises(ConfigError, match="kind"):
+        Inner(kind="c")
+
+
+def test_files(tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_text("size = 3\n")
+    assert read_toml(path, Outer) == Outer(3)
+    path.write_text("size = \n")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        read_toml(path, Outer)
+    path.write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        read_toml(path, Outer)
+    with pytest.raises(ConfigError, match="Cannot read"):
+        read_toml(tmp_path / "none.toml", Outer)
+
+
+@pytest.mark.parametrize("name", ["paper", "tiny-cupl", "demo"])
+def test_the_example_files_are_valid(name):
+    config = TrainingConfig.read(CONFIGS / f"{name}.toml")
+    assert from_mapping(TrainingConfig, to_mapping(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (TextSettings, {"backbone": "scratch", "trained_layers": 1}),
+        (TextSettings, {"backbone": "scratch", "trained_layers": -1, "width": 30, "heads": 4}),
+        (VisionSettings, {"backbone": "scratch"}),
+        (VisionSettings, {"tokens": "patches", "size": 100}),
+        (VisionSettings, {"tokens": "patches", "size": 96, "pool": 2}),
+        (VisionSettings, {"size": 224, "resize": 200}),
+        (DataSettings, {"hide_picture": 0.7, "hide_text": 0.4}),
+        (DataSettings, {"held_out": "train"}),
+    ],
+)
+def test_settings_that_contradict_each_other(kind, values):
+    with pytest.raises(ConfigError):
+        kind(**values)
+
+
+def test_hiding_defaults_follow_the_form():
+    assert DataSettings().hiding("corrected") == (0.4, 0.1)
+    assert DataSettings().hiding("paper") == (0.0, 0.0)
+    assert DataSettings(hide_picture=1.0).hiding("corrected") == (1.0, 0.0)

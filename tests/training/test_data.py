@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from entity_expand.errors import TrainingError
+from entity_expand.image import ImageConfig, load_rgb, to_pixels
+from entity_expand.text import MaskedTokenizer, TextConfig
+from training.arrays import exclusive, fill
+from training.backbones import load_text
+from training.cache import picture_cache, text_cache
+from training.config import DataSettings, TextSettings
+from training.data import epoch_rows, hidden_parts, training_set
+from training.text import TextEncoder
+from training.tokenizer import train_wordpiece, write_tokenizer
+from training.vision import SmallNetwork, VisionTokens
+
+LABELS = np.repeat(np.arange(4), [1, 3, 8, 12])
+
+
+def test_entities_and_samples(corpus):
+    found = training_set(corpus, DataSettings(held_out="test"))
+    assert [entity.id for entity in found.entities] == [str(number) for number in range(10)]
+    assert (found.trained, len(found.samples)) == (10 * 5, 10 * 6)
+    assert corpus.sample_entity[found.samples].tolist() == found.labels.tolist()
+    assert np.bincount(found.labels[found.trained :]).tolist() == [1] * 10
+    with pytest.raises(TrainingError, match="min_samples"):
+        training_set(corpus, DataSettings(min_samples=6))
+    with pytest.raises(TrainingError, match="no split 'dev'"):
+        training_set(corpus, DataSettings(split="dev"))
+
+
+def test_an_epoch_takes_every_row_once():
+    first = epoch_rows(LABELS, None, 0, 0)
+    assert sorted(first.tolist()) == list(range(len(LABELS)))
+    assert first.tolist() == epoch_rows(LABELS, None, 0, 0).tolist()
+    assert first.tolist() != epoch_rows(LABELS, None, 0, 1).tolist()
+    assert first.tolist() != epoch_rows(LABELS, None, 1, 0).tolist()
+
+
+def test_an_epoch_draws_the_same_number_of_every_entity():
+    rows = epoch_rows(LABELS, 8, 0, 0)
+    assert np.bincount(LABELS[rows]).tolist() == [8] * 4
+    assert sorted(rows[LABELS[rows] == 2].tolist()) == list(range(4, 12))
+    assert len(set(rows[LABELS[rows] == 3].tolist())) == 8
+
+
+def test_never_both_parts_are_hidden():
+    generator = np.random.default_rng(0)
+    has_text, has_picture = generator.random((2, 20_000)) < 0.8
+    picture, text = hidden_parts(has_text, has_picture, (0.4, 0.1), 3, 0, 0)
+    both = has_text & has_picture
+    assert not (picture & text).any()
+    assert not ((picture | text) & ~both).any()
+    assert abs(picture[both].mean() - 0.4) < 0.02
+    assert abs(text[both].mean() - 0.1) < 0.02
+    again = hidden_parts(has_text, has_picture, (0.4, 0.1), 3, 0, 0)
+    assert (again[0] == picture).all()
+    assert not (hidden_parts(has_text, has_picture, (0.4, 0.1), 3, 0, 1)[0] == picture).all()
+
+
+def test_word_pieces_are_learned_without_the_names(corpus, tmp_path):
+    path = tmp_path / "tokenizer.json"
+    settings = TextSettings(backbone="scratch", trained_layers=-1, vocabulary=200)
+    write_tokenizer(path, settings, corpus, corpus.select("train"))
+    first = path.read_bytes()
+    write_tokenizer(path, settings, corpus, corpus.select("train"))
+    assert path.read_bytes() == first
+    tokenizer = MaskedTokenizer.from_file(path, TextConfig())
+    assert tokenizer.padding_id == 0
+    assert b'"grows"' in first
+    assert b'"haz' not in first
+    assert train_wordpiece(["a b"], 40) == train_wordpiece(["a b"], 40)
+
+
+@pytest.fixture
+def tokenizer(corpus, tmp_path):
+    path = tmp_path / "tokenizer.json"
+    settings = TextSettings(backbone="scratch", trained_layers=-1, vocabulary=120)
+    write_tokenizer(path, settings, corpus, corpus.select("train"))
+    return path, MaskedTokenizer.from_file(path, TextConfig(max_length=24))
+
+
+def _encoder(vocabulary, trained):
+    torch.manual_seed(0)
+    settings = TextSettings(backbone="scratch", trained_layers=-1, width=16, heads=2, mlp=20, max_length=24)
+    return TextEncoder(load_text(settings, vocabulary).model, trained)
+
+
+def test_cached_ids_are_the_tokenizers(corpus, tokenizer, tmp_path):
+    samples = training_set(corpus, DataSettings()).samples
+    cache = text_cache(tmp_path, corpus, samples, *tokenizer, _encoder(tokenizer[1].vocabulary, -1))
+    items = np.array([3, 4, 0, len(samples)])
+    texts = [corpus.sample(number) for number in samples[items[:3]].tolist()]
+    encoded = [tokenizer[1].encode(text.text, text.mentions) for text in texts]
+    expected = tokenizer[1].batch([*encoded, tokenizer[1].encode("", ())])
+    ids, mask, position = cache.padded(items)
+    assert (ids == expected.ids).all()
+    assert (mask == expected.attention_mask).all()
+    assert (position == expected.mask_position).all()
+    assert cache.has_text.sum() == 10 * 4
+
+
+def test_cached_states_are_the_frozen_layers(corpus, tokenizer, tmp_path):
+    samples = training_set(corpus, DataSettings()).samples
+    encoder = _encoder(tokenizer[1].vocabulary, 1)
+    cache = text_cache(tmp_path / "cache", corpus, samples, *tokenizer, encoder)
+    plain = text_cache(tmp_path / "plain", corpus, samples, *tokenizer, _encoder(tokenizer[1].vocabulary, -1))
+    items = np.array([7, 2, len(samples)])
+    states, mask, _ = cache.padded(items)
+    ids, _, _ = plain.padded(items)
+    with torch.no_grad():
+        expected = encoder.lower(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
+    assert states.dtype == np.float16
+    assert np.abs(states - expected)[mask == 1].max() < 2e-3
+    folders = sorted((tmp_path / "cache").glob("text-*"))
+    before = (folders[0] / "states.npy").stat().st_mtime_ns
+    text_cache(tmp_path / "cache", corpus, samples, *tokenizer, encoder)
+    assert (folders[0] / "states.npy").stat().st_mtime_ns == before
+    torch.nn.init.ones_(next(encoder.parameters()))
+    text_cache(tmp_path / "cache", corpus, samples, *tokenizer, encoder)
+    assert len(list((tmp_path / "cache").glob("text-*"))) == 2
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_cached_pictures(corpus, tmp_path, frozen, caplog):
+    samples = training_set(corpus, DataSettings()).samples
+    config = ImageConfig(16, mean=(0.5, 0.5, 0.5))
+    backbone = VisionTokens(SmallNetwork((4, 8)), size=16, tokens="map", frozen=frozen)
+    cache = picture_cache(tmp_path, corpus, samples, config, backbone)
+    shown = [corpus.sample(number).image for number in samples.tolist()]
+    usable = [image is not None and "broken" not in image for image in shown]
+    assert (cache.picture_of >= 0).tolist() == usable
+    assert len(set(cache.picture_of[usable].tolist())) == 10 * 2
+    assert "broken picture" in caplog.text or not any("broken" in (image or "") for image in shown)
+    row = usable.index(True)
+    rgb = load_rgb(corpus.root / shown[row], config)
+    found = cache.gather(np.array([cache.picture_of[row], -1, cache.picture_of[row]]))
+    if frozen:
+        with torch.no_grad():
+            expected = backbone.eval()(torch.from_numpy(to_pixels(rgb, config))[None])[0].numpy()
+        assert np.abs(found[0] - expected).max() < 2e-3
+    else:
+        assert (found[0] == rgb.transpose(2, 0, 1)).all()
+    assert (found[0] == found[2]).all()
+    assert not found[1].any()
+
+
+def test_filling_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr("training.arrays._SAVE_SECONDS", 0.0)
+    seen = []
+
+    def compute(array, block):
+        if len(seen) == 3:
+            seen.append(None)
+            raise KeyboardInterrupt
+        seen.append(block)
+        array[2 * block : 2 * block + 2] = block
+
+    with pytest.raises(KeyboardInterrupt):
+        fill(tmp_path / "a.npy", (10,), "int32", 5, compute, "test")
+    fill(tmp_path / "a.npy", (10,), "int32", 5, compute, "test")
+    assert seen == [0, 1, 2, None, 3, 4]
+    assert np.load(tmp_path / "a.npy").tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    with pytest.raises(TrainingError, match="bytes free"):
+        fill(tmp_path / "b.npy", (1 << 60,), "uint8", 1, compute, "test")
+
+
+def test_one_process_at_a_time(tmp_path):
+    with (
+        exclusive(tmp_path / "lock", wait=False),
+        pytest.raises(TrainingError, match="Another process"),
+        exclusive(tmp_path / "lock", wait=False),
+    ):
+        pass

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from entity_expand.cli import group
+from entity_expand.errors import CheckpointError, TrainingError
+from entity_expand.text import MaskedTokenizer
+from training.checkpoint import load_checkpoint
+from training.config import TrainingConfig
+from training.loop import train
+
+TIMES = ("seconds", "pairs_per_second")
+
+
+def _records(run):
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [{key: value for key, value in json.loads(line).items() if key not in TIMES} for line in lines]
+
+
+def test_a_killed_run_goes_on_exactly(corpus_folder, corpus, settings_file, tmp_path):
+    settings = settings_file(epochs=8)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    config = TrainingConfig.read(settings)
+    train(config, corpus, whole)
+    command = [
+        sys.executable,
+        "-c",
+        "import entity_expand.cli as cli; cli.main()",
+        "train",
+        str(settings),
+        "--corpus",
+        str(corpus_folder),
+    ]
+    child = subprocess.Popen([*command, "--out", str(killed)], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    try:
+        deadline = time.monotonic() + 60
+        while not (killed / "step-00000012").is_dir() and not (killed / "step-00000009").is_dir():
+            assert child.poll() is None, "the run ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    stopped = load_checkpoint(killed).progress
+    assert 0 < stopped.epoch < 8
+    train(config, corpus, killed)
+    assert _records(killed) == _records(whole)
+    for name in ("model.safetensors", "optimizer.safetensors", "rng.safetensors", "state.json"):
+        assert (load_checkpoint(killed).path / name).read_bytes() == (load_checkpoint(whole).path / name).read_bytes()
+    assert not list(killed.glob(".step-*"))
+
+
+def test_going_on_within_an_epoch_is_exact(corpus, settings_file, tmp_path, monkeypatch):
+    config = TrainingConfig.read(settings_file(epochs=2))
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    train(config, corpus, whole)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("training.trainer.masked_entity_loss", _failing(11, KeyboardInterrupt))
+        train(config, corpus, stopped)
+    progress = load_checkpoint(stopped).progress
+    assert (progress.step, progress.epoch, progress.batch) == (10, 1, 3) or progress.step == 9
+    train(config, corpus, stopped)
+    assert _records(stopped) == _records(whole)
+
+
+def _failing(calls, error):
+    from training.losses import masked_entity_loss
+
+    count = 0
+
+    def loss(log_probabilities, labels, smoothing):
+        nonlocal count
+        count += smoothing > 0
+        if count == calls:
+            if error is not None:
+                raise error
+            return masked_entity_loss(log_probabilities * float("nan"), labels, smoothing)
+        return masked_entity_loss(log_probabilities, labels, smoothing)
+
+    return loss
+
+
+def test_a_loss_that_is_not_finite_stops(corpus, settings_file, tmp_path, monkeypatch):
+    monkeypatch.setattr("training.trainer.masked_entity_loss", _failing(9, None))
+    with pytest.raises(TrainingError, match="Step 9 has the loss nan"):
+        train(TrainingConfig.read(settings_file()), corpus, tmp_path / "run")
+    checkpoint = load_checkpoint(tmp_path / "run")
+    assert checkpoint.step == 7
+    assert all(np.isfinite(value.numpy()).all() for value in checkpoint.model_state.values())
+
+
+def test_training_learns_text_and_pictures(corpus, settings_file, tmp_path):
+    lines = []
+    text = settings_file(epochs=6).read_text().replace("checkpoint_steps = 3", "")
+    (tmp_path / "long.toml").write_text(text.replace("[data]", "[data]\nsamples_per_entity = 30"))
+    train(TrainingConfig.read(tmp_path / "long.toml"), corpus, tmp_path / "run", say=lines.append)
+    last = _records(tmp_path / "run")[-1]
+    assert len(lines) == 6
+    assert last["accuracy"] > 0.6  # by chance 0.1
+    assert last["held_out"]["text"]["accuracy"] >= 0.8
+    assert last["held_out"]["picture"]["accuracy"] >= 0.4
+
+
+def test_a_checkpoint_gives_the_model_back(corpus, settings_file, tmp_path):
+    config = TrainingConfig.read(settings_file(epochs=1))
+    train(config, corpus, tmp_path / "run")
+    checkpoint = load_checkpoint(tmp_path / "run")
+    assert (checkpoint.config, checkpoint.corpus_hash) == (config, corpus.content_hash)
+    assert [entity.name for entity in checkpoint.entities][:2] == ["ash", "beech"]
+    assert len(list((tmp_path / "run").glob("step-*"))) == 2
+    model = checkpoint.build_model()
+    tokenizer = MaskedTokenizer.from_file(checkpoint.tokenizer_path, checkpoint.text_config)
+    batch = tokenizer.batch([tokenizer.encode("The ash is tall.", ((4, 7),)), tokenizer.encode("", ())])
+    tensors = [torch.from_numpy(array) for array in (batch.ids, batch.attention_mask, batch.mask_position)]
+    with torch.no_grad():
+        feature = model.feature(*tensors, torch.rand(2, 3, 16, 16), torch.tensor([0.0, 1.0]))
+    assert feature.shape == (2, 24)
+    assert torch.isfinite(feature).all()
+
+
+def test_what_does_not_fit_is_refused(corpus, settings_file, tmp_path):
+    run = tmp_path / "run"
+    train(TrainingConfig.read(settings_file(epochs=1)), corpus, run)
+    with pytest.raises(CheckpointError, match="already"):
+        train(TrainingConfig.read(settings_file(epochs=1)), corpus, run, resume=False)
+    other = settings_file(epochs=1, extra="seed = 1\n")
+    with pytest.raises(CheckpointError, match=r"loop\.seed = 0, not 1"):
+        train(TrainingConfig.read(other), corpus, run)
+    assert train(TrainingConfig.read(settings_file(epochs=2)), corpus, run).epoch == 2
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        load_checkpoint(tmp_path)
+    newest = load_checkpoint(run).path
+    (newest / "model.safetensors").write_bytes(b"short")
+    with pytest.raises(CheckpointError, match="Cannot read"):
+        load_checkpoint(run)
+    (newest / "state.json").write_text('{"format": "entity-expand checkpoint", "version": 2}')
+    with pytest.raises(CheckpointError, match="version 2"):
+        load_checkpoint(run)
+
+
+def test_other_seeds_give_other_losses_and_the_same_seed_the_same(corpus, settings_file, tmp_path):
+    runs = {}
+    for name, extra in (("a", ""), ("b", ""), ("c", "seed = 1\n")):
+        torch.manual_seed(len(runs))  # the caller's generator does not matter
+        state = torch.get_rng_state()
+        train(TrainingConfig.read(settings_file(epochs=1, extra=extra)), corpus, tmp_path / name)
+        assert torch.equal(torch.get_rng_state(), state)
+        runs[name] = _records(tmp_path / name)
+    assert runs["a"] == runs["b"] != runs["c"]
+
+
+def test_paper_form_with_frozen_parts_and_drawn_samples(corpus, settings_file, tmp_path):
+    text = settings_file(epochs=2).read_text()
+    text = text.replace("[model]", '[model]\nform = "paper"').replace("[data]", "[data]\nsamples_per_entity = 6")
+    (tmp_path / "paper.toml").write_text(text)
+    train(TrainingConfig.read(tmp_path / "paper.toml"), corpus, tmp_path / "run")
+    assert load_checkpoint(tmp_path / "run").step == 2 * 8  # 10 entities of 6 in batches of 8
+
+
+def test_the_command(corpus_folder, settings_file, tmp_path):
+    arguments = ["train", str(settings_file(epochs=1)), "--corpus", str(corpus_folder), "--out", str(tmp_path / "run")]
+    result = CliRunner().invoke(group, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert lines[0].startswith("epoch 1/1: loss ")
+    assert lines[-1].endswith("7 steps in 1 epochs")

@@ -1,0 +1,85 @@
+"""Batches out of the caches, and their way through the network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from entity_expand.types import Bool, Int64
+from training.cache import PictureCache, TextCache
+from training.config import TrainingConfig
+from training.data import Batch, TrainingSet, epoch_rows, hidden_parts
+from training.model import MultiExpan
+
+
+@dataclass(frozen=True)
+class Source:
+    """Everything a batch is gathered from."""
+
+    config: TrainingConfig
+    data: TrainingSet
+    text: TextCache
+    pictures: PictureCache
+
+    def batch(self, rows: Int64, hide_picture: Bool, hide_text: Bool) -> Batch:
+        """Gather a batch.
+
+        Args:
+            rows: (B,) int64 rows of the training set.
+            hide_picture: (B,) bool.
+            hide_text: (B,) bool.
+        """
+        items = np.where(hide_text, len(self.data.samples), rows)
+        text, mask, position = self.text.padded(items)
+        pictures = np.where(hide_picture, -1, self.pictures.picture_of[rows])
+        return Batch(
+            torch.from_numpy(text),
+            torch.from_numpy(mask),
+            torch.from_numpy(position),
+            torch.from_numpy(self.pictures.gather(pictures)),
+            torch.from_numpy((pictures >= 0).astype(np.float32)),
+            torch.from_numpy(self.data.labels[rows]),
+        )
+
+    def steps(self) -> int:
+        """Return the number of batches in an epoch."""
+        per_entity = self.config.data.samples_per_entity
+        rows = self.data.trained if per_entity is None else per_entity * len(self.data.entities)
+        return math.ceil(rows / self.config.loop.batch_size)
+
+    def epoch(self, epoch: int, first: int) -> Iterator[Batch]:
+        """Yield the batches of an epoch from number `first` on, each prepared while the last one is used."""
+        size, seed = self.config.loop.batch_size, self.config.loop.seed
+        order = epoch_rows(self.data.labels[: self.data.trained], self.config.data.samples_per_entity, seed, epoch)
+        shares = self.config.data.hiding(self.config.model.form)
+
+        def make(number: int) -> Batch:
+            rows = order[number * size : (number + 1) * size]
+            has_picture = self.pictures.picture_of[rows] >= 0
+            hidden = hidden_parts(self.text.has_text[rows], has_picture, shares, seed, epoch, number)
+            return self.batch(rows, *hidden)
+
+        numbers = range(first, math.ceil(len(order) / size))
+        with ThreadPoolExecutor(1) as pool:
+            ahead = pool.submit(make, first) if numbers else None
+            for number in numbers:
+                batch = ahead.result() if ahead is not None else make(number)
+                ahead = pool.submit(make, number + 1) if number + 1 in numbers else None
+                yield batch
+
+
+def fused(model: MultiExpan, batch: Batch, scale: tuple[Tensor, Tensor]) -> Tensor:
+    """Return h (B, D) of a batch on the model's device; `scale` is the pictures' mean and deviation, (3, 1, 1)."""
+    if batch.text.ndim == 3:
+        states = model.text.upper(batch.text.float(), batch.attention_mask)  # type: ignore[operator]
+    else:
+        states = model.text(batch.text, batch.attention_mask)
+    pictures = batch.pictures.float()
+    tokens = pictures if pictures.ndim == 3 else model.vision((pictures / 255.0 - scale[0]) / scale[1])
+    return model.fuse(states, batch.attention_mask, batch.mask_position, tokens, batch.image_present)

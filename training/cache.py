@@ -1,0 +1,269 @@
+"""What never changes in a run, computed once: token ids or frozen layers' states, and pictures' tokens or pixels."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from entity_expand.corpus import Corpus
+from entity_expand.errors import ImageError, TrainingError
+from entity_expand.files import replacing, sha256_of, write_json
+from entity_expand.image import ImageConfig, load_rgb, to_pixels
+from entity_expand.text import MaskedTokenizer
+from entity_expand.types import AnyArray, Bool, Int32, Int64, UInt8
+from training.arrays import fill, finished
+from training.backbones import state_hash
+from training.text import TextEncoder
+from training.vision import VisionTokens
+
+_LOG = logging.getLogger(__name__)
+_VERSION = 1
+_SENTENCES, _PICTURES = 64, 32
+_THREADS = 4
+
+
+@dataclass(frozen=True)
+class TextCache:
+    """Token ids of N sentences and of the missing sentence, which is item N.
+
+    Attributes:
+        offsets: (N + 2,) int64, item i has the ids offsets[i] to offsets[i + 1].
+        ids: (T,) int32 over all items.
+        mask_position: (N + 1,) int32.
+        has_text: (N,) bool.
+        states: (T, D) float16 output of the frozen layers, memory-mapped; None where nothing is frozen.
+        padding: Id that fills the rows of a batch.
+    """
+
+    offsets: Int64
+    ids: Int32
+    mask_position: Int32
+    has_text: Bool
+    states: AnyArray | None
+    padding: int
+
+    def padded(self, items: Int64) -> tuple[AnyArray, Int64, Int64]:
+        """Gather items.
+
+        Args:
+            items: (B,) int64.
+
+        Returns:
+            (B, L) int64 padded ids or (B, L, D) float16 states, (B, L) int64 mask, (B,) int64 mask positions.
+        """
+        starts = self.offsets[items]
+        lengths = self.offsets[items + 1] - starts
+        mask = (np.arange(lengths.max())[None, :] < lengths[:, None]).astype(np.int64)  # (B, L)
+        source = self.ids if self.states is None else self.states
+        dtype, blank = (np.int64, self.padding) if self.states is None else (np.float16, 0)
+        gathered = np.full((*mask.shape, *source.shape[1:]), blank, dtype)
+        for row, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
+            gathered[row, :length] = source[start : start + length]
+        return gathered, mask, self.mask_position[items].astype(np.int64)
+
+
+@dataclass(frozen=True)
+class PictureCache:
+    """The distinct pictures of N samples.
+
+    Attributes:
+        picture_of: (N,) int64 row of the sample's picture, -1 if it has none or a broken one.
+        values: (M, P, C) float16 tokens of a frozen backbone or (M, 3, H, W) uint8 pixels, memory-mapped.
+    """
+
+    picture_of: Int64
+    values: AnyArray
+
+    def gather(self, rows: Int64) -> AnyArray:
+        """Return the values of pictures; rows of -1 give zeros.
+
+        Args:
+            rows: (B,) int64 rows of `values`, or -1.
+        """
+        found = np.zeros((len(rows), *self.values.shape[1:]), self.values.dtype)
+        present = np.flatnonzero(rows >= 0)
+        distinct, inverse = np.unique(rows[present], return_inverse=True)
+        found[present] = self.values[distinct][inverse]
+        return found
+
+
+def text_cache(
+    cache: Path, corpus: Corpus, samples: Int64, tokenizer_path: Path, tokenizer: MaskedTokenizer, encoder: TextEncoder
+) -> TextCache:
+    """Open the text cache of a corpus and an encoder, built first where it is missing.
+
+    Args:
+        cache: Folder of all caches.
+        corpus: The corpus.
+        samples: (N,) int64 sample numbers.
+        tokenizer_path: File of `tokenizer`, for the fingerprint.
+        tokenizer: Makes the ids.
+        encoder: Its frozen layers are run, on the device it is on.
+    """
+    frozen = {name: value for name, value in encoder.named_parameters() if not value.requires_grad}
+    key: dict[str, object] = {
+        "kind": "text",
+        "tokenizer": sha256_of(tokenizer_path),
+        "config": asdict(tokenizer.config),
+        "layers": encoder.frozen_layers,
+        "weights": state_hash(frozen) if encoder.frozen else None,
+    }
+
+    def build(folder: Path) -> None:
+        if not (folder / "offsets.npy").is_file():
+            _write_ids(folder, corpus, samples, tokenizer)
+        if encoder.frozen:
+            _write_states(folder, encoder, tokenizer.padding_id)
+
+    folder = finished(cache / f"text-{_fingerprint(corpus, samples, key)}", build)
+    return TextCache(
+        _load(folder, "offsets"), _load(folder, "ids"), _load(folder, "mask_position"), _load(folder, "has_text"),
+        np.load(folder / "states.npy", mmap_mode="r", allow_pickle=False) if encoder.frozen else None,
+        tokenizer.padding_id,
+    )  # fmt: skip
+
+
+def picture_cache(
+    cache: Path, corpus: Corpus, samples: Int64, config: ImageConfig, backbone: VisionTokens
+) -> PictureCache:
+    """Open the picture cache of a corpus and a backbone, built first where it is missing.
+
+    Args:
+        cache: Folder of all caches.
+        corpus: The corpus.
+        samples: (N,) int64 sample numbers.
+        config: How files become pixels.
+        backbone: Run on every distinct picture if it is frozen, on the device it is on.
+    """
+    tokens = [backbone.patches, backbone.patch, backbone.count]
+    key: dict[str, object] = {"kind": "pictures", "size": [config.size, config.resize, config.interpolation]}
+    if backbone.frozen:
+        key |= {"scale": [config.mean, config.std], "tokens": tokens, "weights": state_hash(backbone.state_dict())}
+
+    def build(folder: Path) -> None:
+        paths, picture_of = _pictures(corpus, samples)
+        _write_pictures(folder, paths, config, backbone)
+        broken: Bool = np.load(folder / "broken.npy", allow_pickle=False)
+        for path in [paths[row] for row in np.flatnonzero(broken).tolist()][:5]:
+            _LOG.warning("A broken picture counts as missing: %s (%d in all)", path, broken.sum())
+        gone = (picture_of >= 0) & broken[picture_of] if len(broken) else picture_of >= 0
+        _save(folder / "picture_of.npy", np.where(gone, -1, picture_of))
+
+    folder = finished(cache / f"pictures-{_fingerprint(corpus, samples, key)}", build)
+    values = np.load(folder / "values.npy", mmap_mode="r", allow_pickle=False)
+    return PictureCache(_load(folder, "picture_of"), values)
+
+
+def _fingerprint(corpus: Corpus, samples: Int64, key: dict[str, object]) -> str:
+    chosen = hashlib.sha256(corpus.sample_entity[samples].tobytes() + samples.tobytes()).hexdigest()
+    whole = {"version": _VERSION, "corpus": corpus.content_hash, "samples": chosen, **key}
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _load(folder: Path, name: str) -> AnyArray:
+    found: AnyArray = np.load(folder / f"{name}.npy", allow_pickle=False)
+    return found
+
+
+def _save(path: Path, array: AnyArray) -> None:
+    with replacing(path) as beside, beside.open("wb") as handle:
+        np.save(handle, array, allow_pickle=False)
+
+
+def _write_ids(folder: Path, corpus: Corpus, samples: Int64, tokenizer: MaskedTokenizer) -> None:
+    ids: list[AnyArray] = []
+    positions, has_text = [], []
+    for number in tqdm(samples.tolist(), desc="tokenise", disable=None, leave=False):
+        sample = corpus.sample(number)
+        masked = tokenizer.encode(sample.text, sample.mentions)
+        ids.append(np.array(masked.ids, np.int32))
+        positions.append(masked.mask_position)
+        has_text.append(bool(sample.text))
+    missing = tokenizer.encode("", ())
+    ids.append(np.array(missing.ids, np.int32))
+    _save(folder / "ids.npy", np.concatenate(ids))
+    _save(folder / "mask_position.npy", np.array([*positions, missing.mask_position], np.int32))
+    _save(folder / "has_text.npy", np.array(has_text, np.bool_))
+    _save(folder / "offsets.npy", np.cumsum([0, *map(len, ids)], dtype=np.int64))
+
+
+def _write_states(folder: Path, encoder: TextEncoder, padding: int) -> None:
+    offsets = _load(folder, "offsets")
+    positions, has_text = _load(folder, "mask_position"), _load(folder, "has_text")
+    plain = TextCache(offsets, _load(folder, "ids"), positions, has_text, None, padding)
+    by_length = np.argsort(np.diff(offsets), kind="stable")  # batches of like length need little padding
+    device = next(encoder.parameters()).device
+
+    def compute(states: AnyArray, block: int) -> None:
+        items = by_length[block * _SENTENCES : (block + 1) * _SENTENCES]
+        ids, mask, _ = plain.padded(items)
+        with torch.no_grad():
+            rows = encoder.lower(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
+        half = _half(rows)
+        for row, item in enumerate(items.tolist()):
+            states[offsets[item] : offsets[item + 1]] = half[row, : offsets[item + 1] - offsets[item]]
+
+    shape = (int(offsets[-1]), encoder.width)
+    encoder.eval()
+    fill(folder / "states.npy", shape, "float16", -(-len(by_length) // _SENTENCES), compute, "frozen text layers")
+
+
+def _pictures(corpus: Corpus, samples: Int64) -> tuple[list[Path], Int64]:
+    rows: dict[Path, int] = {}
+    picture_of = np.full(len(samples), -1, np.int64)
+    for row, number in enumerate(tqdm(samples.tolist(), desc="list pictures", disable=None, leave=False)):
+        path = corpus.image_path(corpus.sample(number))
+        if path is not None:
+            picture_of[row] = rows.setdefault(path, len(rows))
+    return list(rows), picture_of
+
+
+def _write_pictures(folder: Path, paths: Sequence[Path], config: ImageConfig, backbone: VisionTokens) -> None:
+    if not (folder / "broken.npy").is_file():
+        _save(folder / "broken.npy", np.zeros(len(paths), np.bool_))
+        write_json(folder / "about.json", {"pictures": len(paths), "image": asdict(config)})
+    broken = np.lib.format.open_memmap(folder / "broken.npy", mode="r+") if paths else np.zeros(0, np.bool_)
+    tensor = next(backbone.parameters(), torch.zeros(0))
+    backbone.eval()
+
+    def compute(values: AnyArray, block: int) -> None:
+        chosen = slice(block * _PICTURES, (block + 1) * _PICTURES)
+        found = list(pool.map(lambda path: _pixels(path, config), paths[chosen]))
+        broken[chosen] = [rgb is None for rgb in found]
+        blank = np.zeros((config.size, config.size, 3), np.uint8)
+        whole = [blank if rgb is None else rgb for rgb in found]
+        if not backbone.frozen:
+            values[chosen] = np.stack(whole).transpose(0, 3, 1, 2)  # (block, 3, H, W)
+            return
+        pixels = torch.from_numpy(np.stack([to_pixels(rgb, config) for rgb in whole])).to(tensor.device)
+        with torch.no_grad():
+            values[chosen] = _half(backbone(pixels))  # (block, P, C)
+
+    inner = (backbone.count, backbone.width) if backbone.frozen else (3, config.size, config.size)
+    dtype = "float16" if backbone.frozen else "uint8"
+    with ThreadPoolExecutor(_THREADS) as pool:
+        blocks = -(-len(paths) // _PICTURES)
+        fill(folder / "values.npy", (max(1, len(paths)), *inner), dtype, blocks, compute, "pictures")
+
+
+def _pixels(path: Path, config: ImageConfig) -> UInt8 | None:
+    try:
+        return load_rgb(path, config)
+    except ImageError:
+        return None
+
+
+def _half(rows: torch.Tensor) -> AnyArray:
+    half = rows.float().cpu().numpy().astype(np.float16)
+    if not np.isfinite(half).all():
+        raise TrainingError("A frozen backbone gave numbers that half precision cannot hold; check its weights.")
+    return half

@@ -1,0 +1,128 @@
+"""What is trained on: the entities of the head, their samples, the order of an epoch, and what is hidden."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from entity_expand.corpus import Corpus
+from entity_expand.errors import TrainingError
+from entity_expand.types import Bool, Entity, Int64
+from training.config import DataSettings
+
+_ORDER, _HIDE = 1, 2
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """The samples of a run; "rows" are positions in `samples`.
+
+    Attributes:
+        entities: The V entities of the head, by id.
+        samples: (N,) int64 sample numbers in the corpus, the trained ones first, then the held-out ones.
+        labels: (N,) int64, the head's row of each sample.
+        trained: How many of the samples are trained on.
+    """
+
+    entities: tuple[Entity, ...]
+    samples: Int64
+    labels: Int64
+    trained: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's input.
+
+    Attributes:
+        text: (B, L) int64 ids, or (B, L, D) float16 states of the frozen layers.
+        attention_mask: (B, L) int64.
+        mask_position: (B,) int64.
+        pictures: (B, P, C) float16 tokens of a frozen backbone, or (B, 3, H, W) uint8 pixels.
+        image_present: (B,) float32.
+        labels: (B,) int64.
+    """
+
+    text: Tensor
+    attention_mask: Tensor
+    mask_position: Tensor
+    pictures: Tensor
+    image_present: Tensor
+    labels: Tensor
+
+
+def training_set(corpus: Corpus, settings: DataSettings) -> TrainingSet:
+    """Choose the entities and their samples.
+
+    Raises:
+        TrainingError: The split is unknown or fewer than two entities have enough samples.
+    """
+    trained = _select(corpus, settings.split)
+    counts = np.bincount(corpus.sample_entity[trained], minlength=len(corpus.entities))
+    kept = np.flatnonzero(counts >= settings.min_samples)
+    if len(kept) < 2:
+        raise TrainingError(
+            f"{len(kept)} entities have at least data.min_samples = {settings.min_samples} samples in the split "
+            f"{settings.split!r}; two are needed."
+        )
+    head = np.full(len(corpus.entities), -1, np.int64)
+    head[kept] = np.arange(len(kept))
+    trained = trained[head[corpus.sample_entity[trained]] >= 0]
+    held = _select(corpus, settings.held_out) if settings.held_out else np.zeros(0, np.int64)
+    held = held[head[corpus.sample_entity[held]] >= 0]
+    samples = np.concatenate([trained, held])
+    entities = tuple(corpus.entities[position] for position in kept.tolist())
+    return TrainingSet(entities, samples, head[corpus.sample_entity[samples]], len(trained))
+
+
+def _select(corpus: Corpus, split: str | None) -> Int64:
+    if split is not None and split not in corpus.splits:
+        raise TrainingError(f"The corpus has no split {split!r}, only {', '.join(map(repr, corpus.splits))}.")
+    return corpus.select(split)
+
+
+def epoch_rows(labels: Int64, per_entity: int | None, seed: int, epoch: int) -> Int64:
+    """Return the rows of an epoch in the order they are trained on.
+
+    Args:
+        labels: (N,) int64 entity of each row.
+        per_entity: How many samples are drawn of each entity: without replacement where it has as many, else with.
+            None takes every row once.
+        seed: Of the run.
+        epoch: From 0.
+
+    Returns:
+        (n,) int64 rows; the same arguments give the same rows.
+    """
+    generator = np.random.default_rng((seed, _ORDER, epoch))
+    if per_entity is None:
+        return generator.permutation(len(labels))
+    by_entity = np.argsort(labels, kind="stable")
+    groups = np.split(by_entity, np.flatnonzero(np.diff(labels[by_entity])) + 1)
+    drawn = [generator.choice(group, per_entity, replace=len(group) < per_entity) for group in groups]
+    return generator.permutation(np.concatenate(drawn))
+
+
+def hidden_parts(
+    has_text: Bool, has_picture: Bool, shares: tuple[float, float], seed: int, epoch: int, step: int
+) -> tuple[Bool, Bool]:
+    """Draw which pictures and which texts of a step are hidden.
+
+    Never both of a sample, and nothing of a sample that has only one of them.
+
+    Args:
+        has_text: (B,) bool.
+        has_picture: (B,) bool.
+        shares: Share of the pictures and of the texts to hide; together at most 1.
+        seed: Of the run.
+        epoch: From 0.
+        step: In the epoch, from 0.
+
+    Returns:
+        (B,) bool hidden pictures, (B,) bool hidden texts.
+    """
+    draw = np.random.default_rng((seed, _HIDE, epoch, step)).random(len(has_text))
+    both = has_text & has_picture
+    return both & (draw < shares[0]), both & (draw >= 1.0 - shares[1])
