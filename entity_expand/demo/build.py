@@ -6,6 +6,7 @@ import io
 import json
 import random
 from collections.abc import Iterator, Mapping
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,6 @@ from entity_expand.files import new_folder
 
 SEED = 20
 """Decides the pictures' details and the queries."""
-TEST_EVERY = 3
-"""Every third sentence of a country is a test sentence, the others are for training."""
 QUERIES = 5
 """Queries per class and seed count."""
 QUERY_FOLDERS: Mapping[int, str] = {3: "query", 5: "query_seed=5"}
@@ -59,25 +58,24 @@ def entity_row(country: Country) -> dict[str, Any]:
 
 
 def sentence_rows(country: Country) -> Iterator[dict[str, Any]]:
-    """Yield the rows of sentences.jsonl for a country, in the order of the data file.
+    """Yield the rows of sentences.jsonl for a country, training rows first.
 
     Training rows take turns with the training pictures, test rows with the test pictures.
 
     Raises:
         CorpusError: A sentence does not hold the country's name exactly once.
     """
-    counts = {"train": 0, "test": 0}
-    for number, text in enumerate(country.sentences, start=1):
-        if text.count(country.name) != 1:
-            raise CorpusError(f"This sentence should hold {country.name!r} exactly once: {text!r}.")
-        start = text.index(country.name)
-        split = "train" if number % TEST_EVERY else "test"
-        variants = TRAIN_VARIANTS if split == "train" else TEST_VARIANTS
-        variant = variants[counts[split] % len(variants)]
-        counts[split] += 1
-        mention = {"entity": country.id, "start": start, "end": start + len(country.name)}
-        image = image_name(country.id, variant)
-        yield {"text": text, "mentions": [mention], "image": image, "split": split}
+    for split, texts, variants in (
+        ("train", country.train, TRAIN_VARIANTS),
+        ("test", country.test, TEST_VARIANTS),
+    ):
+        for text, variant in zip(texts, cycle(variants), strict=False):
+            if text.count(country.name) != 1:
+                raise CorpusError(f"This sentence should hold {country.name!r} exactly once: {text!r}.")
+            start = text.index(country.name)
+            mention = {"entity": country.id, "start": start, "end": start + len(country.name)}
+            image = image_name(country.id, variant)
+            yield {"text": text, "mentions": [mention], "image": image, "split": split}
 
 
 def image_name(country: str, variant: str) -> str:

@@ -24,14 +24,15 @@ Kind: TypeAlias = Literal["text", "picture", "both"]
 
 @dataclass(frozen=True)
 class Country:
-    """One entity: its sentences name it exactly once each and are in the order of the data file."""
+    """One entity: each of its sentences, for training and for tests, names it exactly once."""
 
     id: str
     name: str
     capital: str
     continent: str
     aliases: tuple[str, ...]
-    sentences: tuple[str, ...]
+    train: tuple[str, ...]
+    test: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,14 @@ def _read(name: str) -> str:
 
 
 def _country(block: str, continent: str) -> Country:
-    """Parse `# ID | name | capital | alias; alias` (or `-` for none) and the sentences below it."""
+    """Parse `# ID | name | capital | alias; alias` (or `-` for none) sentences, `--`, test sentences."""
     head, *sentences = block.strip().splitlines()
+    border = sentences.index("--")
     identifier, name, capital, aliases = (part.strip() for part in head.split("|"))
     known = () if aliases == "-" else tuple(alias.strip() for alias in aliases.split(";"))
-    return Country(identifier, name, capital, continent, known, tuple(sentences))
+    return Country(
+        identifier, name, capital, continent, known, tuple(sentences[:border]), tuple(sentences[border + 1 :])
+    )
 
 
 @cache
