@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -348,3 +350,38 @@ def test_a_graph_that_changes_after_opening_is_noticed(path: Path) -> None:
     (path / "encoder.onnx").write_bytes(content)
     with pytest.raises(BundleError, match="SHA-256"):
         bundle.read_graph()
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from entity_expand.fakes import fake_bundle
+from entity_expand.types import Entity
+
+left = int(sys.argv[2])
+rename = Path.replace
+
+def replace(self, target):
+    global left
+    if left == 0:
+        os._exit(9)
+    left -= 1
+    return rename(self, target)
+
+Path.replace = replace
+fake_bundle(Path(sys.argv[1]), (Entity("1", "Norway"),), seed=5)
+"""
+
+
+@pytest.mark.parametrize("renames", [0, 1, 2, 3])
+def test_a_process_that_is_killed_leaves_one_whole_bundle(path: Path, tmp_path: Path, renames: int) -> None:
+    """Killed before its n-th rename: the manifest's, the old folder's, the new folder's, or not at all."""
+    before = Bundle.open(path).fingerprint
+    command = [sys.executable, "-c", KILLED, str(path), str(renames)]
+    killed = subprocess.run(command, check=False).returncode
+    assert killed == (9 if renames < 3 else 0)
+    assert (Bundle.open(path).fingerprint == before) == (renames < 3)
+    again = fake_bundle(path, ENTITIES[:1], seed=5)
+    assert Bundle.open(path).fingerprint == again.fingerprint
+    left = {file.name for file in tmp_path.iterdir() if not file.name.endswith(".part")}
+    assert left == {"b"}, "only an unfinished folder of the killed process may remain"

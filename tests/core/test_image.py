@@ -16,7 +16,7 @@ from PIL import Image
 from entity_expand.errors import ConfigError, ImageError
 from entity_expand.image import ImageConfig, load_rgb, to_pixels
 
-REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "pipeline" / "entity2sents"
+REFERENCE = Path("reference/pipeline/entity2sents")
 SMALL = ImageConfig(size=8)
 
 
@@ -242,14 +242,16 @@ def test_bad_configurations_are_refused(bad: dict[str, object]) -> None:
 
 
 @pytest.mark.shared
-def test_patch_means_match_the_original() -> None:
+def test_patch_means_match_the_original(shared: Path) -> None:
     """The original squashes to 192 x 192 and cuts 6 x 6 patches; opaque pictures give the same patch means."""
-    means = np.load(REFERENCE / "patch_mean_features.npz")
-    expected = json.loads((REFERENCE / "expected.json").read_text())["token_ids"]
+    means = np.load(shared / REFERENCE / "patch_mean_features.npz")
+    expected = json.loads((shared / REFERENCE / "expected.json").read_text())["token_ids"]
     order = {"11": [0, 1], "7": [1, 2], "102": [3]}
     assert set(order) < set(expected)
     for entity, pictures in order.items():
         for row, picture in enumerate(pictures):
-            pixels = to_pixels(load_rgb(REFERENCE / "img" / f"{picture}.png", ImageConfig(size=192)), ImageConfig(192))
+            pixels = to_pixels(
+                load_rgb(shared / REFERENCE / "img" / f"{picture}.png", ImageConfig(size=192)), ImageConfig(192)
+            )
             patches = pixels.reshape(3, 6, 32, 6, 32).mean(axis=(2, 4)).reshape(3, 36).T  # (36, 3)
             np.testing.assert_allclose(patches, means[f"features_{entity}"][row], atol=1e-6)

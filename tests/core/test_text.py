@@ -13,7 +13,7 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 PAD, UNK, CLS, SEP, MASK = range(5)
 WORDS = ["the", "city", "of", "large", "##st", "old", "[", "mask", "]", "."]
 THE, CITY, OF, LARGE, ST, OLD, OPEN, MASKWORD, CLOSE, DOT = range(5, 15)
-REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "pipeline" / "entity2sents"
+REFERENCE = Path("reference/pipeline/entity2sents")
 
 
 def tokenizer_json(words: list[str], special: list[str] = SPECIAL) -> bytes:
@@ -151,14 +151,14 @@ def test_bad_configurations_are_refused(bad: dict[str, object]) -> None:
 
 
 @pytest.mark.shared
-def test_whole_words_match_the_original() -> None:
+def test_whole_words_match_the_original(shared: Path) -> None:
     """The ids of the original's step 2, for every sentence with a picture and every mention in turn."""
-    expected = json.loads((REFERENCE / "expected.json").read_text())["token_ids"]
-    vocabulary = (REFERENCE / "vocab.txt").read_text().split("\n")[:-1]
+    expected = json.loads((shared / REFERENCE / "expected.json").read_text())["token_ids"]
+    vocabulary = (shared / REFERENCE / "vocab.txt").read_text().split("\n")[:-1]
     config = TextConfig(max_length=152, form="whole_word")
     tokenizer = MaskedTokenizer.from_bytes(tokenizer_json(vocabulary), config)
     found: dict[str, list[list[int]]] = {entity: [] for entity in expected}
-    for line in (REFERENCE / "sentences.json").read_text().splitlines():
+    for line in (shared / REFERENCE / "sentences.json").read_text().splitlines():
         row = json.loads(line)
         words, known = row["tokens"], True
         if len(words) > 150 or "absent" in row["image"]:

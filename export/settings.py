@@ -1,0 +1,62 @@
+"""What an export is made from, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from entity_expand.config import check, setting
+from entity_expand.image import ImageConfig
+from entity_expand.text import TextConfig
+from entity_expand.types import Entity
+from export.to_onnx import FeatureModel
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSettings:
+    """How an export is made and measured.
+
+    Attributes:
+        optimise: Fuse operators for onnxruntime, where the result verifies.
+        samples_per_entity: Most sentences of an entity that are encoded to measure parity and fit the ridge map.
+        max_samples: Lowers that, down to one, on a corpus with many entities.
+        parity_entities: Most entities, spread evenly, whose sentences go through torch too.
+        top_k: Length of the lists that are compared, at most half the vocabulary.
+        batch_size: Sentences that are run together.
+        seed: Of the made-up inputs and of what is held out.
+        any_corpus: Accept a corpus with another content hash than the one trained on.
+    """
+
+    optimise: bool = True
+    samples_per_entity: int = setting(4, low=1)
+    max_samples: int = setting(20_000, low=1)
+    parity_entities: int = setting(500, low=1)
+    top_k: int = setting(50, low=1)
+    batch_size: int = setting(32, low=1)
+    seed: int = setting(0, low=0)
+    any_corpus: bool = False
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """What is exported.
+
+    Attributes:
+        model: On the CPU, in evaluation mode.
+        entities: V entities in the order of the head's rows.
+        tokenizer: Bytes of a tokenizer.json.
+        text: How sentences become ids.
+        image: How pictures become pixels.
+        corpus_hash: Content hash of the training corpus.
+        split: Rows that were trained on; None for all.
+    """
+
+    model: FeatureModel
+    entities: tuple[Entity, ...]
+    tokenizer: bytes
+    text: TextConfig
+    image: ImageConfig
+    corpus_hash: str
+    split: str | None = None
