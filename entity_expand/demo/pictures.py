@@ -18,8 +18,8 @@ LARGE = (SIZE[0] * OVERSAMPLING, SIZE[1] * OVERSAMPLING)
 def _backdrop(top: tuple[int, int, int], bottom: tuple[int, int, int]) -> Image.Image:
     """Return a vertical gradient of the size `LARGE`."""
     share = np.linspace(0, 1, LARGE[1])[:, None]  # (H, 1)
-    column = (1 - share) * np.array(top) + share * np.array(bottom)  # (H, 3)
-    return Image.fromarray(np.repeat(column[:, None, :], LARGE[0], axis=1).round().astype(np.uint8))
+    column = ((1 - share) * np.array(top) + share * np.array(bottom)).astype(np.uint8)  # (H, 3)
+    return Image.fromarray(column[:, None, :]).resize(LARGE, Image.Resampling.NEAREST)
 
 
 def _waved(flag: Image.Image, depth: float, waves: float, phase: float) -> Image.Image:
@@ -29,17 +29,17 @@ def _waved(flag: Image.Image, depth: float, waves: float, phase: float) -> Image
     angle = 2 * np.pi * waves * np.arange(width) / width + phase  # (W,)
     shift = margin * (1 + np.sin(angle) * np.minimum(1, np.arange(width) / (width / 4)))  # (W,)
     rows = np.arange(height + 2 * margin)[:, None] - np.rint(shift).astype(np.int64)[None, :]  # (H', W)
-    light = 1 + 0.22 * np.cos(angle)  # (W,)
+    light = (1 + 0.22 * np.cos(angle)).astype(np.float32)  # (W,)
     pixels = np.asarray(flag)[np.clip(rows, 0, height - 1), np.arange(width)[None, :]]  # (H', W, 3)
-    shaded = np.clip(pixels * light[None, :, None], 0, 255).astype(np.uint8)
+    shaded = np.minimum(pixels * light[None, :, None], 255).astype(np.uint8)
     alpha = np.where((rows >= 0) & (rows < height), 255, 0).astype(np.uint8)  # (H', W)
     return Image.fromarray(np.dstack([shaded, alpha]))
 
 
 def _placed(piece: Image.Image, scale: float, angle: float, backdrop: Image.Image) -> Image.Image:
     """Turn a piece by `angle` degrees, scale it, and put it in the middle of the backdrop."""
-    turned = piece.convert("RGBA").rotate(angle, Image.Resampling.BICUBIC, expand=True)
-    resized = turned.resize((round(turned.width * scale), round(turned.height * scale)), Image.Resampling.BICUBIC)
+    turned = piece.convert("RGBA").rotate(angle, Image.Resampling.BILINEAR, expand=True)
+    resized = turned.resize((round(turned.width * scale), round(turned.height * scale)), Image.Resampling.BILINEAR)
     corner = ((backdrop.width - resized.width) // 2, (backdrop.height - resized.height) // 2)
     backdrop.paste(resized, corner, resized)
     return backdrop
@@ -63,9 +63,9 @@ def pole(flag: Image.Image, chance: random.Random) -> Image.Image:
     framed = Image.new("RGBA", (cloth.width + 12, cloth.height * 2))
     framed.paste(cloth, (12, 0))
     ImageDraw.Draw(framed).rectangle((0, 0, 11, framed.height), fill=(120, 110, 100, 255))
-    turned = framed.rotate(chance.uniform(-9, 9), Image.Resampling.BICUBIC, expand=True)
+    turned = framed.rotate(chance.uniform(-9, 9), Image.Resampling.BILINEAR, expand=True)
     share = chance.uniform(0.66, 0.74)
-    resized = turned.resize((round(turned.width * share), round(turned.height * share)), Image.Resampling.BICUBIC)
+    resized = turned.resize((round(turned.width * share), round(turned.height * share)), Image.Resampling.BILINEAR)
     scene.paste(resized, (round(LARGE[0] * 0.12), round(LARGE[1] * 0.08)), resized)
     return scene
 
