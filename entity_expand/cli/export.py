@@ -35,7 +35,10 @@ def command(
     try:
         from export import ExportSettings, export_checkpoint
     except ModuleNotFoundError as problem:
-        raise MissingExtraError(problem.name or "torch", "export") from problem
+        package = (problem.name or "").partition(".")[0]
+        if package in ("export", "training", "entity_expand", ""):
+            raise
+        raise MissingExtraError(package, "export") from problem
     settings = ExportSettings(
         optimise=optimise, samples_per_entity=samples_per_entity, seed=seed, any_corpus=any_corpus
     )

@@ -1,5 +1,6 @@
 """Whole exports: of a tiny model of the real kind, of misbehaving ones, and through the command."""
 
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,11 +16,11 @@ from entity_expand.bundle import Bundle
 from entity_expand.cli import group
 from entity_expand.corpus import Corpus
 from entity_expand.encoder import EncoderInput, OnnxEncoder
-from entity_expand.errors import BundleError, ParityError
+from entity_expand.errors import BundleError, CheckpointError, MissingExtraError, ParityError
 from entity_expand.fakes import fake_bundle, fake_tokenizer
 from entity_expand.image import load_rgb, to_pixels
 from entity_expand.types import Entity
-from export import ExportSettings, Source, export_source
+from export import ExportSettings, Source, export_checkpoint, export_source
 from training.config import LoopSettings, ModelConfig, TextSettings, TrainingConfig, VisionSettings
 from training.loop import train
 from training.model import MultiExpan
@@ -180,3 +181,16 @@ def test_the_command_exports_a_trained_checkpoint(tmp_path: Path, corpus: Corpus
     bundle = Bundle.open(tmp_path / "b")
     assert result.exit_code == 0 and bundle.fingerprint[:12] in result.output
     assert bundle.entities == ENTITIES and bundle.text.max_length == 16 and bundle.image.size == 16
+
+
+def test_without_torch_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "export"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtraError, match=r"torch is not installed: pip install 'entity-expand\[export\]'"):
+        CliRunner().invoke(group, ["export", "a", "b", "--corpus", "c"], catch_exceptions=False)
+
+
+def test_a_missing_checkpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="holds no checkpoint"):
+        export_checkpoint(tmp_path, tmp_path / "b", tmp_path)
