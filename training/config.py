@@ -10,6 +10,7 @@ from entity_expand.config import check, read_toml, setting
 from entity_expand.errors import ConfigError
 
 ALL_LAYERS = -1
+ALL_SPLITS = "*"
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class VisionSettings:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The trained part above the backbones (NOTES of the paper's model: visual and cross transformer, three heads).
+    """The trained part above the backbones (visual transformer, cross transformer, three heads).
 
     Attributes:
         form: "paper" drops logits out in training, keeps the text backbone's own dropout off and masks with -1e9;
@@ -118,7 +119,7 @@ class DataSettings:
     """Which samples are trained on.
 
     Attributes:
-        split: Split of the corpus; rows without one belong to "train". None takes all rows.
+        split: Split of the corpus; rows without one belong to "train". "*" takes all rows.
         min_samples: Entities with fewer samples are left out; the paper has 2.
         samples_per_entity: Samples drawn of every entity in each epoch; the paper has 64. None takes each sample
             once per epoch.
@@ -128,7 +129,7 @@ class DataSettings:
         held_out: Split on which loss and accuracy are measured after each epoch, for entities that are trained.
     """
 
-    split: str | None = "train"
+    split: str = "train"
     min_samples: int = setting(1, low=1)
     samples_per_entity: int | None = setting(None, low=1)
     per_mention: bool = False
@@ -138,7 +139,7 @@ class DataSettings:
 
     def __post_init__(self) -> None:
         check(self)
-        if self.held_out is not None and self.split in (None, self.held_out):
+        if self.held_out is not None and self.split in (ALL_SPLITS, self.held_out):
             raise ConfigError(f"held_out is {self.held_out!r}, but that split is trained on.")
         if (self.hide_picture or 0.0) + (self.hide_text or 0.0) > 1.0:
             raise ConfigError("hide_picture and hide_text may not add up to more than 1.")

@@ -10,7 +10,7 @@ from torch import Tensor
 from entity_expand.corpus import Corpus
 from entity_expand.errors import TrainingError
 from entity_expand.types import Bool, Entity, Int64
-from training.config import DataSettings
+from training.config import ALL_SPLITS, DataSettings
 
 _ORDER, _HIDE = 1, 2
 
@@ -77,8 +77,10 @@ def training_set(corpus: Corpus, settings: DataSettings) -> TrainingSet:
     return TrainingSet(entities, samples, head[corpus.sample_entity[samples]], len(trained))
 
 
-def _select(corpus: Corpus, split: str | None) -> Int64:
-    if split is not None and split not in corpus.splits:
+def _select(corpus: Corpus, split: str) -> Int64:
+    if split == ALL_SPLITS:
+        return corpus.select(None)
+    if split not in corpus.splits:
         raise TrainingError(f"The corpus has no split {split!r}, only {', '.join(map(repr, corpus.splits))}.")
     return corpus.select(split)
 

@@ -25,6 +25,7 @@ def test_entities_and_samples(corpus):
     assert (found.trained, len(found.samples)) == (10 * 5, 10 * 6)
     assert corpus.sample_entity[found.samples].tolist() == found.labels.tolist()
     assert np.bincount(found.labels[found.trained :]).tolist() == [1] * 10
+    assert training_set(corpus, DataSettings(split="*")).trained == 10 * 6
     with pytest.raises(TrainingError, match="min_samples"):
         training_set(corpus, DataSettings(min_samples=6))
     with pytest.raises(TrainingError, match="no split 'dev'"):
