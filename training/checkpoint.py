@@ -144,6 +144,8 @@ def save_checkpoint(
         save_file(optimizer, beside / "optimizer.safetensors")
         save_file(random, beside / "rng.safetensors")
         write_json(beside / "config.json", to_mapping(config))
+        for weights in beside.glob("*.safetensors"):  # the library makes them unreadable for others
+            weights.chmod((beside / "config.json").stat().st_mode)
         rows = (json.dumps({"id": entity.id, "name": entity.name}, ensure_ascii=False) for entity in entities)
         write_text(beside / "entities.jsonl", "".join(f"{row}\n" for row in rows))
         shutil.copyfile(run / "tokenizer.json", beside / "tokenizer.json")
