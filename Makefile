@@ -47,7 +47,7 @@ check: .venv/made ## Check format, style, types, import directions, links and RE
 demo-train: .venv/made ## Train and export the demo's bundle anew, from nothing but this checkout.
 	@echo "Making the demo's corpus, model and bundle in $(DEMO_WORK) ..."
 	@rm -rf $(DEMO_WORK)
-	@$(DEV)/python -m entity_expand.demo $(DEMO_WORK)/corpus
+	@$(DEV)/python -c 'from pathlib import Path; from entity_expand.demo import write_demo_corpus as w; w(Path("$(DEMO_WORK)/corpus"))'
 	@$(DEV)/entity-expand train training/configs/demo.toml --corpus $(DEMO_WORK)/corpus --out $(DEMO_WORK)/run
 	@$(DEV)/entity-expand export $(DEMO_WORK)/run $(DEMO_BUNDLE) --corpus $(DEMO_WORK)/corpus
 
