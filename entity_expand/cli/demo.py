@@ -1,0 +1,44 @@
+"""`entity-expand demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("demo")
+@click.argument("seeds", nargs=-1)
+@click.option(
+    "--to", "folder", type=click.Path(path_type=Path), default=Path(".demo"), show_default=True,
+    help="Where corpus, index and page are written.",
+)  # fmt: skip
+@click.option("--size", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many results.")
+@click.option("--both-directions", type=click.FloatRange(min=0), default=1.0, show_default=True, help="As for expand.")
+def command(seeds: tuple[str, ...], folder: Path, size: int, both_directions: float) -> None:
+    """Index the demo corpus, 163 countries with their flags, and expand SEEDS (default: Norway Sweden Denmark)."""
+    from entity_expand.bundle import Bundle
+    from entity_expand.corpus import Corpus
+    from entity_expand.demo import bundle_path, write_demo_corpus
+    from entity_expand.encoder import OnnxEncoder
+    from entity_expand.expand import Expander
+    from entity_expand.files import write_text
+    from entity_expand.plan import ExpandSettings
+    from entity_expand.show import page, table
+    from indexer import index_corpus
+
+    bundle = Bundle.open(bundle_path())
+    if not (folder / "corpus" / "corpus.json").is_file():
+        click.echo(f"Writing the demo corpus to {folder / 'corpus'} ...", err=True)
+        write_demo_corpus(folder / "corpus")
+    with Corpus.open(folder / "corpus") as corpus:
+        click.echo(f"Indexing {len(corpus):,} sentences with their pictures ...", err=True)
+        report = index_corpus(bundle, OnnxEncoder(bundle), corpus, folder / "index")
+    click.echo(f"{report.entities} entities are in {folder / 'index'}.\n", err=True)
+    with Expander.open(folder / "index") as expander:
+        chosen = seeds or ("Norway", "Sweden", "Denmark")
+        expansion = expander.expand(chosen, size, settings=ExpandSettings(both_directions=both_directions))
+        click.echo(table(expansion))
+        write_text(folder / "expansion.html", page(expansion, expander.picture))
+    click.echo(f"\nWith pictures: {folder / 'expansion.html'}", err=True)
+    click.echo(f"More: entity-expand expand {folder / 'index'} Kenya Ghana Senegal", err=True)
