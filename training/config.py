@@ -23,6 +23,8 @@ class TextSettings:
         max_length: Longest sequence in ids; longer sentences are cropped around the mask.
         trained_layers: How many of the last layers are trained; -1 trains all and the embeddings.
         vocabulary, width, layers, heads, mlp, dropout: Sizes of a "scratch" encoder, unused by others.
+        vectors: Encoder whose vectors the words of a "scratch" encoder start from: "minilm", or the path of a folder
+            as for `backbone`. None starts them at random.
     """
 
     backbone: str = "minilm"
@@ -35,9 +37,12 @@ class TextSettings:
     heads: int = setting(4, low=1)
     mlp: int = setting(256, low=8)
     dropout: float = setting(0.1, low=0.0, high=0.9)
+    vectors: str | None = None
 
     def __post_init__(self) -> None:
         check(self)
+        if self.vectors is not None and self.backbone != "scratch":
+            raise ConfigError(f"vectors is {self.vectors!r}, but is for backbone = 'scratch' alone; leave it out.")
         if self.backbone == "scratch" and self.trained_layers != ALL_LAYERS:
             raise ConfigError("trained_layers must be -1 with backbone = 'scratch': there is nothing to freeze.")
         if self.backbone == "scratch" and self.width % self.heads:

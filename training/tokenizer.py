@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from entity_expand.corpus import Corpus
+from entity_expand.errors import ConfigError
 from entity_expand.files import write_bytes
 from entity_expand.types import Int64, Sample
 from training.backbones import text_folder
@@ -84,6 +85,27 @@ def write_tokenizer(path: Path, settings: TextSettings, corpus: Corpus, samples:
         write_bytes(path, train_wordpiece(_contexts(corpus, samples), settings.vocabulary))
     else:
         write_bytes(path, (folder / "tokenizer.json").read_bytes())
+
+
+def word_pieces(path: Path) -> dict[int, str]:
+    """Return the pieces of a tokenizer.json by id, in the order of the ids, without the special ones."""
+    pieces = _read(path).get_vocab(with_added_tokens=False)
+    return {number: piece for piece, number in sorted(pieces.items(), key=lambda item: item[1]) if piece not in SPECIAL}
+
+
+def whole_ids(path: Path, texts: Sequence[str], max_length: int) -> list[list[int]]:
+    """Return the ids of each text alone, start and end included, at most `max_length`, by the tokenizer.json `path`."""
+    tokenizer = _read(path)
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length)
+    return [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
+
+
+def _read(path: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as problem:  # the library raises nothing more precise
+        raise ConfigError(f"{path} cannot be read as a tokenizer: {problem}.") from problem
 
 
 def _contexts(corpus: Corpus, samples: Int64) -> Iterator[str]:

@@ -36,6 +36,7 @@ from training.losses import masked_entity_loss
 from training.model import MultiExpan
 from training.optim import optimizer_of, optimizer_tensors, restore_optimizer, schedule, set_rate
 from training.tokenizer import write_tokenizer
+from training.vectors import start_words
 
 Say = Callable[[str], None]
 
@@ -71,6 +72,8 @@ class Trainer:
         torch.manual_seed(config.loop.seed)
         if checkpoint is None:
             text, vision = load_text(config.text, tokenizer.vocabulary), load_vision(config.vision)
+            if config.text.vectors is not None:
+                start_words(text, config.text.vectors, run / "tokenizer.json")
             model = MultiExpan(config.model, text, vision, len(data.entities))
         else:
             _check_same(checkpoint, config, self.corpus_hash, data)
