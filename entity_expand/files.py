@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from entity_expand.errors import EntityExpandError
+from entity_expand.renaming import put
 
 _BLOCK = 1 << 20
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -26,21 +29,78 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
+def _beside(path: Path, folder: bool) -> Iterator[Path]:
+    """Yield `.NAME.PID.part` beside `path`, made and locked, and remove whatever is there at the end.
+
+    What dead processes left behind under such names is removed first.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(path)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    _remove(beside)
+    beside.mkdir() if folder else beside.touch()
+    descriptor = os.open(beside, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks; then nobody can remove it either
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield beside
+    finally:
+        _remove(beside)
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _remove_leftovers(path: Path) -> None:
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.([1-9]\d{{0,8}})\.part")
+    for name in os.listdir(path.parent):  # noqa: PTH208 - much faster, and called for every file written
+        match = pattern.fullmatch(name)
+        if match and not _alive(int(match[1])) and not _is_locked(path.with_name(name)):
+            with contextlib.suppress(OSError):  # somebody else's, or just being removed
+                _remove(path.with_name(name))
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _is_locked(path: Path) -> bool:
+    """Return whether a process holds `path`, perhaps one whose number does not count here, as in a container."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as problem:
+        return problem.errno != errno.ELOOP
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+@contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; on success it is synced and renamed onto `path`.
+    """Yield an empty file beside `path` to write to; on success it is synced and renamed onto `path`.
 
     A crash leaves the old file as it was. An exception removes the unfinished one.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with _beside(path, folder=False) as beside:
         yield beside
-        with beside.open("rb") as handle:
-            os.fsync(handle.fileno())
+        _sync(beside)
         beside.replace(path)
-        _sync_folder(path.parent)
-    finally:
-        beside.unlink(missing_ok=True)
+        _sync(path.parent)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -61,43 +121,39 @@ def write_json(path: Path, content: object) -> None:
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield a folder beside `path` to fill; on success it takes the place of `path`.
+    """Yield a folder beside `path` to fill; on success it is synced and takes the place of `path`.
 
-    A folder that was there before is moved aside first and removed last. A crash between the two renames
-    leaves it as `.NAME.old`, from where `settle` brings it back.
+    A crash at any moment leaves the old folder or the new one, whole. The two change places in one step where the
+    system can; elsewhere the old one is first moved to `.NAME.old`, from where `settle` brings it back.
+
+    Raises:
+        EntityExpandError: `path` is a file.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_file():
+        raise EntityExpandError(f"{path} is a file, but a folder is to be written there; choose another path.")
     settle(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    old = path.with_name(f".{path.name}.old")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir()
-    try:
+    with _beside(path, folder=True) as beside:
         yield beside
-        _sync_tree(beside)
-        if path.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            path.replace(old)
-        beside.replace(path)
-        _sync_folder(path.parent)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        for part in [*beside.rglob("*"), beside]:
+            if part.is_file() or part.is_dir():
+                _sync(part)
+        put(beside, path)
+        _sync(path.parent)
+
+
+def discard(path: Path) -> None:
+    """Remove a folder so that a crash half-way leaves nothing under its name."""
+    with _beside(path, folder=True) as beside, contextlib.suppress(FileNotFoundError):
+        path.replace(beside)
 
 
 def settle(path: Path) -> Path:
     """Bring back the folder that a crashed `new_folder` had moved aside, if any, and return `path`."""
     old = path.with_name(f".{path.name}.old")
-    if not path.exists() and old.is_dir():
-        old.replace(path)
+    if not os.path.lexists(path) and old.is_dir():
+        with contextlib.suppress(OSError):  # another process was faster
+            old.replace(path)
     return path
-
-
-def _sync_tree(folder: Path) -> None:
-    for file in sorted(folder.rglob("*")):
-        if file.is_file():
-            with file.open("rb") as handle:
-                os.fsync(handle.fileno())
 
 
 @contextlib.contextmanager
