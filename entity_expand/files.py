@@ -139,6 +139,7 @@ def new_folder(path: Path) -> Iterator[Path]:
                 _sync(part)
         put(beside, path)
         _sync(path.parent)
+        _remove(path.with_name(f".{path.name}.old"))
 
 
 def discard(path: Path) -> None:
