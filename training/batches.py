@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from entity_expand.types import Bool, Int64
 from training.cache import PictureCache, TextCache
 from training.config import TrainingConfig
-from training.data import Batch, TrainingSet, epoch_rows, hidden_parts
+from training.data import Batch, TrainingSet, epoch_rows, hidden_parts, hidden_words
 from training.model import MultiExpan
 
 
@@ -35,8 +35,7 @@ class Source:
             hide_picture: (B,) bool.
             hide_text: (B,) bool.
         """
-        items = np.where(hide_text, len(self.data.samples), rows)
-        text, mask, position = self.text.padded(items)
+        text, mask, position = self.text.padded(self._items(rows, hide_text))
         pictures = np.where(hide_picture, -1, self.pictures.picture_of[rows])
         return Batch(
             torch.from_numpy(text),
@@ -46,6 +45,9 @@ class Source:
             torch.from_numpy((pictures >= 0).astype(np.float32)),
             torch.from_numpy(self.data.labels[rows]),
         )
+
+    def _items(self, rows: Int64, hide_text: Bool) -> Int64:
+        return np.where(hide_text, len(self.data.samples), rows)
 
     def steps(self) -> int:
         """Return the number of batches in an epoch."""
@@ -57,13 +59,17 @@ class Source:
         """Yield the batches of an epoch from number `first` on, each prepared while the last one is used."""
         size, seed = self.config.loop.batch_size, self.config.loop.seed
         order = epoch_rows(self.data.labels[: self.data.trained], self.config.data.samples_per_entity, seed, epoch)
-        shares = self.config.data.hiding(self.config.model.form)
+        shares, share = self.config.data.hiding(self.config.model.form), self.config.data.hide_words
 
         def make(number: int) -> Batch:
             rows = order[number * size : (number + 1) * size]
             has_picture = self.pictures.picture_of[rows] >= 0
             hidden = hidden_parts(self.text.has_text[rows], has_picture, shares, seed, epoch, number)
-            return self.batch(rows, *hidden)
+            batch = self.batch(rows, *hidden)
+            if not share:
+                return batch
+            words = hidden_words(self.text.context(self._items(rows, hidden[1])), share, seed, epoch, number)
+            return replace(batch, attention_mask=batch.attention_mask.masked_fill(torch.from_numpy(words), 0))
 
         numbers = range(first, math.ceil(len(order) / size))
         with ThreadPoolExecutor(1) as pool:

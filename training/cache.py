@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +42,7 @@ class TextCache:
         has_text: (N,) bool.
         states: (T, D) float16 output of the frozen layers, memory-mapped; None where nothing is frozen.
         padding: Id that fills the rows of a batch.
+        mask: Id that stands for a mention.
     """
 
     offsets: Int64
@@ -50,6 +51,7 @@ class TextCache:
     has_text: Bool
     states: AnyArray | None
     padding: int
+    mask: int
 
     def padded(self, items: Int64) -> tuple[AnyArray, Int64, Int64]:
         """Gather items.
@@ -69,6 +71,21 @@ class TextCache:
         for row, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
             gathered[row, :length] = source[start : start + length]
         return gathered, mask, self.mask_position[items].astype(np.int64)
+
+    def context(self, items: Int64) -> Bool:
+        """Return where items have words around the mentions: not at start, end, masks and padding.
+
+        Args:
+            items: (B,) int64.
+
+        Returns:
+            (B, L) bool, of the shape of the mask that `padded` gives.
+        """
+        ids, mask, _ = replace(self, states=None).padded(items)
+        found: Bool = (mask == 1) & (ids != self.mask)
+        found[:, 0] = False
+        found[np.arange(len(items)), mask.sum(1) - 1] = False
+        return found
 
 
 @dataclass(frozen=True)
@@ -122,13 +139,13 @@ def text_cache(
         if not (folder / "offsets.npy").is_file():
             _write_ids(folder, corpus, samples, tokenizer)
         if encoder.frozen:
-            _write_states(folder, encoder, tokenizer.padding_id)
+            _write_states(folder, encoder, tokenizer)
 
     folder = finished(cache / f"text-{_fingerprint(corpus, samples, key)}", build)
     return TextCache(
         _load(folder, "offsets"), _load(folder, "ids"), _load(folder, "mask_position"), _load(folder, "has_text"),
         np.load(folder / "states.npy", mmap_mode="r", allow_pickle=False) if encoder.frozen else None,
-        tokenizer.padding_id,
+        tokenizer.padding_id, tokenizer.mask_id,
     )  # fmt: skip
 
 
@@ -196,10 +213,11 @@ def _write_ids(folder: Path, corpus: Corpus, samples: Int64, tokenizer: MaskedTo
     _save(folder / "offsets.npy", np.cumsum([0, *map(len, ids)], dtype=np.int64))
 
 
-def _write_states(folder: Path, encoder: TextEncoder, padding: int) -> None:
+def _write_states(folder: Path, encoder: TextEncoder, tokenizer: MaskedTokenizer) -> None:
     offsets = _load(folder, "offsets")
     positions, has_text = _load(folder, "mask_position"), _load(folder, "has_text")
-    plain = TextCache(offsets, _load(folder, "ids"), positions, has_text, None, padding)
+    ids = _load(folder, "ids")
+    plain = TextCache(offsets, ids, positions, has_text, None, tokenizer.padding_id, tokenizer.mask_id)
     by_length = np.argsort(np.diff(offsets), kind="stable")  # batches of like length need little padding
     device = next(encoder.parameters()).device
 

@@ -131,6 +131,7 @@ class DataSettings:
         per_mention: One sample per mention with only that mention masked, as in the paper's code.
         hide_picture, hide_text: Share of the samples of a step that lose their picture or their text. None means
             0.4 and 0.1 in the corrected form and 0 in the paper's.
+        hide_words: Probability with which each word piece around the mentions is hidden in a step; None means 0.
         held_out: Split on which loss and accuracy are measured after each epoch, for entities that are trained.
     """
 
@@ -140,6 +141,7 @@ class DataSettings:
     per_mention: bool = False
     hide_picture: float | None = setting(None, low=0.0, high=1.0)
     hide_text: float | None = setting(None, low=0.0, high=1.0)
+    hide_words: float | None = setting(None, low=0.0, high=1.0)
     held_out: str | None = None
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from entity_expand.errors import TrainingError
 from entity_expand.types import Bool, Entity, Int64
 from training.config import ALL_SPLITS, DataSettings
 
-_ORDER, _HIDE = 1, 2
+_ORDER, _HIDE, _WORDS = 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Batch:
 
     Attributes:
         text: (B, L) int64 ids, or (B, L, D) float16 states of the frozen layers.
-        attention_mask: (B, L) int64.
+        attention_mask: (B, L) int64, 0 for padding and hidden words.
         mask_position: (B,) int64.
         pictures: (B, P, C) float16 tokens of a frozen backbone, or (B, 3, H, W) uint8 pixels.
         image_present: (B,) float32.
@@ -128,3 +128,20 @@ def hidden_parts(
     draw = np.random.default_rng((seed, _HIDE, epoch, step)).random(len(has_text))
     both = has_text & has_picture
     return both & (draw < shares[0]), both & (draw >= 1.0 - shares[1])
+
+
+def hidden_words(context: Bool, share: float, seed: int, epoch: int, step: int) -> Bool:
+    """Draw which words of a step are hidden, each on its own.
+
+    Args:
+        context: (B, L) bool, the words that may be.
+        share: Probability of each.
+        seed: Of the run.
+        epoch: From 0.
+        step: In the epoch, from 0.
+
+    Returns:
+        (B, L) bool.
+    """
+    draw = np.random.default_rng((seed, _WORDS, epoch, step)).random(context.shape)
+    return context & (draw < share)

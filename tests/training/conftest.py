@@ -112,9 +112,10 @@ def corpus(corpus_folder):
 
 @pytest.fixture
 def settings_file(tmp_path):
-    def write(epochs: int = 3, extra: str = "") -> Path:
+    def write(epochs: int = 3, extra: str = "", data: str = "") -> Path:
         path = tmp_path / "settings.toml"
-        path.write_text(SETTINGS.replace("{epochs}", str(epochs)) + extra)
+        text = SETTINGS.replace("{epochs}", str(epochs)).replace("[data]\n", f"[data]\n{data}")
+        path.write_text(text + extra)
         return path
 
     return write

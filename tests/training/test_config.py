@@ -108,6 +108,7 @@ def test_the_example_files_are_valid(name):
         (VisionSettings, {"size": 224, "resize": 200}),
         (DataSettings, {"hide_picture": 0.7, "hide_text": 0.4}),
         (DataSettings, {"held_out": "train"}),
+        (DataSettings, {"hide_words": 1.1}),
     ],
 )
 def test_settings_that_contradict_each_other(kind, values):

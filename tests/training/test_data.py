@@ -9,9 +9,10 @@ from entity_expand.image import ImageConfig, load_rgb, to_pixels
 from entity_expand.text import MaskedTokenizer, TextConfig
 from training.arrays import exclusive, fill
 from training.backbones import load_text
-from training.cache import picture_cache, text_cache
-from training.config import DataSettings, TextSettings
-from training.data import epoch_rows, hidden_parts, training_set
+from training.batches import Source
+from training.cache import PictureCache, picture_cache, text_cache
+from training.config import DataSettings, LoopSettings, TextSettings, TrainingConfig
+from training.data import epoch_rows, hidden_parts, hidden_words, training_set
 from training.text import TextEncoder
 from training.tokenizer import train_wordpiece, write_tokenizer
 from training.vision import SmallNetwork, VisionTokens
@@ -61,6 +62,18 @@ def test_never_both_parts_are_hidden():
     assert not (hidden_parts(has_text, has_picture, (0.4, 0.1), 3, 0, 1)[0] == picture).all()
 
 
+def test_words_are_hidden_each_on_its_own():
+    context = np.random.default_rng(0).random((200, 100)) < 0.7
+    hidden = hidden_words(context, 0.3, 3, 1, 2)
+    assert not (hidden & ~context).any()
+    assert abs(hidden[context].mean() - 0.3) < 0.02
+    assert (hidden_words(context, 0.3, 3, 1, 2) == hidden).all()
+    for other in ((4, 1, 2), (3, 2, 2), (3, 1, 3)):
+        assert not (hidden_words(context, 0.3, *other) == hidden).all()
+    assert (hidden_words(context, 1.0, 3, 1, 2) == context).all()
+    assert not hidden_words(context, 0.0, 3, 1, 2).any()
+
+
 def test_word_pieces_are_learned_without_the_names(corpus, tmp_path):
     path = tmp_path / "tokenizer.json"
     settings = TextSettings(backbone="scratch", trained_layers=-1, vocabulary=200)
@@ -101,6 +114,29 @@ def test_cached_ids_are_the_tokenizers(corpus, tokenizer, tmp_path):
     assert (mask == expected.attention_mask).all()
     assert (position == expected.mask_position).all()
     assert cache.has_text.sum() == 10 * 4
+    special = [tokenizer[1].mask_id, tokenizer[1].padding_id, ids[0, 0], ids[3, 2]]
+    assert (cache.context(items) == ~np.isin(ids, special)).all()
+    assert not cache.context(items)[3].any()
+
+
+@pytest.mark.parametrize("trained", [-1, 1])
+def test_hidden_words_of_batches(corpus, tokenizer, tmp_path, trained):
+    config = TrainingConfig(data=DataSettings(hide_words=0.5, hide_text=0.0), loop=LoopSettings(batch_size=16))
+    data = training_set(corpus, config.data)
+    text = text_cache(tmp_path, corpus, data.samples, *tokenizer, _encoder(tokenizer[1].vocabulary, trained))
+    pictures = PictureCache(np.full(len(data.samples), -1), np.zeros((1, 4, 2), np.float16))
+    source = Source(config, data, text, pictures)
+    order = epoch_rows(data.labels, None, 0, 1)
+    batches = list(source.epoch(1, 0))
+    for number, batch in enumerate(batches):
+        rows = order[16 * number : 16 * number + 16]
+        hidden = hidden_words(text.context(rows), 0.5, 0, 1, number)
+        assert hidden.any()
+        plain = source.batch(rows, *np.zeros((2, len(rows)), bool))
+        assert torch.equal(batch.attention_mask, plain.attention_mask * ~torch.from_numpy(hidden))
+        assert torch.equal(batch.text, plain.text)
+        assert batch.attention_mask[torch.arange(len(rows)), batch.mask_position].all()
+    assert torch.equal(next(iter(source.epoch(1, 2))).attention_mask, batches[2].attention_mask)
 
 
 def test_cached_states_are_the_frozen_layers(corpus, tokenizer, tmp_path):

@@ -19,6 +19,7 @@ from training.checkpoint import load_checkpoint
 from training.config import TrainingConfig
 from training.loop import train
 
+HIDDEN = "hide_words = 0.4\n"
 TIMES = ("seconds", "pairs_per_second")
 
 
@@ -29,7 +30,7 @@ def _records(run):
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_exactly(corpus_folder, corpus, settings_file, tmp_path):
-    settings = settings_file(epochs=8)
+    settings = settings_file(epochs=8, data=HIDDEN)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     config = TrainingConfig.read(settings)
     train(config, corpus, whole)
@@ -61,8 +62,9 @@ def test_a_killed_run_goes_on_exactly(corpus_folder, corpus, settings_file, tmp_
     assert not list(killed.glob(".step-*"))
 
 
-def test_going_on_within_an_epoch_is_exact(corpus, settings_file, tmp_path, monkeypatch):
-    config = TrainingConfig.read(settings_file(epochs=2))
+@pytest.mark.parametrize("data", ["", HIDDEN])
+def test_going_on_within_an_epoch_is_exact(corpus, settings_file, tmp_path, monkeypatch, data):
+    config = TrainingConfig.read(settings_file(epochs=2, data=data))
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     train(config, corpus, whole)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
