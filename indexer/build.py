@@ -20,7 +20,7 @@ from entity_expand.files import locked
 from entity_expand.scoring import EntityRows, entity_rows, head_rows, head_statistics, predicted_rows
 from entity_expand.stores.base import Evidence, IndexMeta, Record
 from entity_expand.stores.memory import CURRENT, VERSIONS, MemoryStore
-from entity_expand.stores.writing import TABLE_BYTES, use_version, write_version
+from entity_expand.stores.writing import TABLE_BYTES, remove_others, use_version, write_version
 from entity_expand.types import MODALITIES, Float64, Int64, Modality, Sample
 from indexer.features import Selection, mean_features, select
 
@@ -115,6 +115,7 @@ def _index(bundle: Bundle, encoder: Encoder, corpus: Corpus, root: Path, setting
     missing = len(corpus.entities) - len(selection.entities)
     report = IndexReport(meta.entities, meta.trained, meta.samples, missing, up_to_date=False)
     if _is_current(root, name, meta):
+        _tidy(root, name)
         return IndexReport(meta.entities, meta.trained, meta.samples, missing, up_to_date=True)
     work = root / _BUILDING / name
     work.mkdir(parents=True, exist_ok=True)
@@ -125,8 +126,13 @@ def _index(bundle: Bundle, encoder: Encoder, corpus: Corpus, root: Path, setting
     records = _records(corpus, selection, trained, settings.evidence)
     write_version(version, meta, _blocks(bundle, features, trained), records, settings.table_bytes)
     use_version(root, version, name)
-    shutil.rmtree(root / _BUILDING, ignore_errors=True)
+    _tidy(root, name)
     return report
+
+
+def _tidy(root: Path, name: str) -> None:
+    remove_others(root, name)
+    shutil.rmtree(root / _BUILDING, ignore_errors=True)
 
 
 def _trained_rows(bundle: Bundle, corpus: Corpus, selection: Selection) -> Int64:

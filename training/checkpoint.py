@@ -16,7 +16,7 @@ from torch import Tensor
 
 from entity_expand.config import from_mapping, to_mapping
 from entity_expand.errors import CheckpointError, ConfigError
-from entity_expand.files import confined, new_folder, read_capped, read_json, write_json, write_text
+from entity_expand.files import confined, discard, new_folder, read_capped, read_json, write_json, write_text
 from entity_expand.image import ImageConfig
 from entity_expand.text import TextConfig
 from entity_expand.types import Entity
@@ -155,7 +155,7 @@ def save_checkpoint(
     write_json(run / _POINTER, {"checkpoint": name})
     for old in sorted(run.glob("step-*"))[:-keep]:
         if old != folder:
-            shutil.rmtree(old)
+            discard(old)
     return folder
 
 

@@ -97,12 +97,16 @@ def _verify(folder: Path, count: int) -> None:
 
 
 def use_version(root: Path, folder: Path, name: str) -> None:
-    """Move a filled version into the index folder, name it as the one in use, and remove all others."""
+    """Move a filled version into the index folder, and name it as the one in use."""
     target = root / VERSIONS / name
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(target, ignore_errors=True)
     folder.replace(target)
     write_text(root / CURRENT, name + "\n")
-    for other in target.parent.iterdir():
-        if other != target:
+
+
+def remove_others(root: Path, name: str) -> None:
+    """Remove all versions but the one in use; a process may have been killed before it had done so."""
+    for other in (root / VERSIONS).iterdir():
+        if other.name != name:
             shutil.rmtree(other, ignore_errors=True)
