@@ -86,6 +86,13 @@ def fused(model: MultiExpan, batch: Batch, scale: tuple[Tensor, Tensor]) -> Tens
         states = model.text.upper(batch.text.float(), batch.attention_mask)  # type: ignore[operator]
     else:
         states = model.text(batch.text, batch.attention_mask)
-    pictures = batch.pictures.float()
-    tokens = pictures if pictures.ndim == 3 else model.vision((pictures / 255.0 - scale[0]) / scale[1])
+    if batch.pictures.ndim == 3:
+        tokens = batch.pictures.float()
+    else:
+        tokens = model.vision((unit_pixels(batch.pictures) - scale[0]) / scale[1])
     return model.fuse(states, batch.attention_mask, batch.mask_position, tokens, batch.image_present)
+
+
+def unit_pixels(pixels: Tensor) -> Tensor:
+    """Return pixels, uint8 or float32 in [0, 1], as float32 in [0, 1]."""
+    return pixels / 255.0 if pixels.dtype == torch.uint8 else pixels

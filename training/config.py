@@ -132,6 +132,8 @@ class DataSettings:
         hide_picture, hide_text: Share of the samples of a step that lose their picture or their text. None means
             0.4 and 0.1 in the corrected form and 0 in the paper's.
         hide_words: Probability with which each word piece around the mentions is hidden in a step; None means 0.
+        distort: Strength of small random changes of the pictures in a step: place, size, turn, brightness, colour,
+            noise. For a trained vision backbone alone; None means 0.
         held_out: Split on which loss and accuracy are measured after each epoch, for entities that are trained.
     """
 
@@ -142,6 +144,7 @@ class DataSettings:
     hide_picture: float | None = setting(None, low=0.0, high=1.0)
     hide_text: float | None = setting(None, low=0.0, high=1.0)
     hide_words: float | None = setting(None, low=0.0, high=1.0)
+    distort: float | None = setting(None, low=0.0, high=1.0)
     held_out: str | None = None
 
     def __post_init__(self) -> None:
@@ -215,6 +218,11 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.data.distort and not self.vision.trained:
+            raise ConfigError(
+                f"data.distort is {self.data.distort}, but vision.trained is false, and a frozen backbone sees each "
+                "picture once; set vision.trained = true, or leave data.distort out."
+            )
 
     @classmethod
     def read(cls, path: Path) -> TrainingConfig:

@@ -40,7 +40,8 @@ class Batch:
         text: (B, L) int64 ids, or (B, L, D) float16 states of the frozen layers.
         attention_mask: (B, L) int64, 0 for padding and hidden words.
         mask_position: (B,) int64.
-        pictures: (B, P, C) float16 tokens of a frozen backbone, or (B, 3, H, W) uint8 pixels.
+        pictures: (B, P, C) float16 tokens of a frozen backbone, or (B, 3, H, W) pixels: uint8, or, once they are
+            distorted, float32 in [0, 1].
         image_present: (B,) float32.
         labels: (B,) int64.
     """

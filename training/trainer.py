@@ -19,7 +19,7 @@ from entity_expand.corpus import Corpus
 from entity_expand.errors import CheckpointError, TrainingError
 from entity_expand.text import MaskedTokenizer
 from training.backbones import image_config, load_text, load_vision
-from training.batches import Source, fused
+from training.batches import Source, fused, unit_pixels
 from training.cache import picture_cache, text_cache
 from training.checkpoint import (
     Checkpoint,
@@ -31,6 +31,7 @@ from training.checkpoint import (
 )
 from training.config import TrainingConfig
 from training.data import Batch, TrainingSet, training_set
+from training.distort import distort, step_generator
 from training.log import MetricsLog
 from training.losses import masked_entity_loss
 from training.model import MultiExpan
@@ -134,7 +135,7 @@ class Trainer:
 
     def _step(self, batch: Batch, steps: int) -> None:
         loop = self.config.loop
-        batch = self._moved(batch)
+        batch = self._distorted(self._moved(batch))
         factor = schedule(loop, self.progress.step, steps * loop.epochs)
         set_rate(self.optimizer, factor)
         log_probabilities = self._log_probabilities(batch)
@@ -169,6 +170,13 @@ class Trainer:
 
     def _moved(self, batch: Batch) -> Batch:
         return Batch(**{name: value.to(self.device, non_blocking=True) for name, value in vars(batch).items()})
+
+    def _distorted(self, batch: Batch) -> Batch:
+        strength, place = self.config.data.distort, (self.progress.epoch, self.progress.batch)
+        if not strength:
+            return batch
+        generator = step_generator(self.device, self.config.loop.seed, *place)
+        return replace(batch, pictures=distort(unit_pixels(batch.pictures), strength, generator))
 
     def held_out(self) -> dict[str, dict[str, float]]:
         """Measure loss and accuracy on the held-out samples with both parts, text alone, and the picture alone."""

@@ -109,6 +109,8 @@ def test_the_example_files_are_valid(name):
         (DataSettings, {"hide_picture": 0.7, "hide_text": 0.4}),
         (DataSettings, {"held_out": "train"}),
         (DataSettings, {"hide_words": 1.1}),
+        (DataSettings, {"distort": -0.1}),
+        (TrainingConfig, {"data": DataSettings(distort=0.1)}),
     ],
 )
 def test_settings_that_contradict_each_other(kind, values):

@@ -18,8 +18,9 @@ from entity_expand.text import MaskedTokenizer
 from training.checkpoint import load_checkpoint
 from training.config import TrainingConfig
 from training.loop import train
+from training.trainer import Trainer
 
-HIDDEN = "hide_words = 0.4\n"
+CHANGED = "hide_words = 0.4\ndistort = 0.2\n"
 TIMES = ("seconds", "pairs_per_second")
 
 
@@ -30,7 +31,7 @@ def _records(run):
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_exactly(corpus_folder, corpus, settings_file, tmp_path):
-    settings = settings_file(epochs=8, data=HIDDEN)
+    settings = settings_file(epochs=8, data=CHANGED)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     config = TrainingConfig.read(settings)
     train(config, corpus, whole)
@@ -62,7 +63,7 @@ def test_a_killed_run_goes_on_exactly(corpus_folder, corpus, settings_file, tmp_
     assert not list(killed.glob(".step-*"))
 
 
-@pytest.mark.parametrize("data", ["", HIDDEN])
+@pytest.mark.parametrize("data", ["", CHANGED])
 def test_going_on_within_an_epoch_is_exact(corpus, settings_file, tmp_path, monkeypatch, data):
     config = TrainingConfig.read(settings_file(epochs=2, data=data))
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
@@ -160,6 +161,22 @@ def test_other_seeds_give_other_losses_and_the_same_seed_the_same(corpus, settin
         assert torch.equal(torch.get_rng_state(), state)
         runs[name] = _records(tmp_path / name)
     assert runs["a"] == runs["b"] != runs["c"]
+
+
+@pytest.mark.parametrize("data", ["hide_words = 0.4\n", "distort = 0.2\n"])
+def test_changed_inputs_change_training_and_not_measuring(corpus, settings_file, tmp_path, data):
+    name = data.split()[0]
+    trainers = {}
+    for run, extra in (("plain", ""), ("zero", f"{name} = 0.0\n"), ("changed", data)):
+        (tmp_path / run).mkdir()
+        config = TrainingConfig.read(settings_file(epochs=1, data=extra))
+        with torch.random.fork_rng():
+            trainers[run] = Trainer(config, corpus, tmp_path / run, tmp_path / "cache", None, print)
+            trainers[run].train()
+    losses = {run: _records(tmp_path / run)[0]["batch_loss"] for run in trainers}
+    assert losses["plain"] == losses["zero"] != losses["changed"]
+    trainers["changed"].model.load_state_dict(trainers["plain"].model.state_dict())
+    assert trainers["changed"].held_out() == trainers["plain"].held_out()
 
 
 def test_paper_form_with_frozen_parts_and_drawn_samples(corpus, settings_file, tmp_path):
