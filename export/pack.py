@@ -37,11 +37,13 @@ def export_checkpoint(checkpoint: Path, bundle: Path, corpus: Path, settings: Ex
 
     Raises:
         CheckpointError: The checkpoint is missing or damaged.
-        BundleError: The corpus is another than the one trained on, or has none of the entities.
+        BundleError: The corpus is another than the one trained on, or has none of the entities, or `bundle` is a file.
         ParityError: The graph is not as declared, or differs from the model; no bundle is left.
     """
     from training.checkpoint import load_checkpoint
 
+    if bundle.is_file():
+        raise BundleError(f"{bundle} is a file, but a bundle is a folder; choose another path.")
     read = load_checkpoint(checkpoint)
     with Corpus.open(corpus, per_mention=read.config.data.per_mention) as opened:
         source = Source(
