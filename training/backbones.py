@@ -92,7 +92,8 @@ def load_text(settings: TextSettings, vocabulary: int) -> TextEncoder:
     transformers = _import("transformers", "transformers", "train")
     folder = text_folder(settings)
     if folder is None:
-        return TextEncoder(transformers.AutoModel.from_config(_scratch_text(settings, vocabulary)), ALL_LAYERS)
+        model = transformers.AutoModel.from_config(_scratch_text(settings, vocabulary))
+        return _words_frozen(TextEncoder(model, ALL_LAYERS), settings)
     return _checked(TextEncoder(load_encoder(folder, "text.backbone"), settings.trained_layers), settings)
 
 
@@ -109,7 +110,13 @@ def text_like(settings: TextSettings, description: dict[str, Any]) -> TextEncode
         model = transformers.AutoModel.from_config(config, dtype=torch.float32)
     except (KeyError, TypeError, ValueError) as problem:
         raise ConfigError(f"The text encoder's description is unusable: {problem}") from problem
-    return TextEncoder(model.eval(), settings.trained_layers)
+    return _words_frozen(TextEncoder(model.eval(), settings.trained_layers), settings)
+
+
+def _words_frozen(encoder: TextEncoder, settings: TextSettings) -> TextEncoder:
+    if settings.vectors is not None and not settings.train_vectors:
+        encoder.freeze_words()
+    return encoder
 
 
 def describe_text(encoder: TextEncoder) -> dict[str, Any]:
@@ -132,10 +139,8 @@ def load_vision(settings: VisionSettings, *, pretrained: bool = True) -> VisionT
         MissingExtraError: The package of the named backbone is not installed.
     """
     network = _network(settings, pretrained=pretrained)
-    return VisionTokens(
-        network, size=settings.size, tokens=settings.tokens, patch=settings.patch, pool=settings.pool,
-        frozen=not settings.trained,
-    )  # fmt: skip
+    shape = (settings.size, settings.tokens, settings.patch, settings.pool)
+    return VisionTokens(network, *shape, frozen=not settings.trained)
 
 
 def image_config(settings: VisionSettings) -> ImageConfig:

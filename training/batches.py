@@ -14,7 +14,7 @@ from torch import Tensor
 from entity_expand.types import Bool, Int64
 from training.cache import PictureCache, TextCache
 from training.config import TrainingConfig
-from training.data import Batch, TrainingSet, epoch_rows, hidden_parts, hidden_words
+from training.data import Batch, TrainingSet, epoch_rows, hidden_parts, hidden_words, picture_rows
 from training.model import MultiExpan
 
 
@@ -27,16 +27,17 @@ class Source:
     text: TextCache
     pictures: PictureCache
 
-    def batch(self, rows: Int64, hide_picture: Bool, hide_text: Bool) -> Batch:
+    def batch(self, rows: Int64, hide_picture: Bool, hide_text: Bool, shown: Int64 | None = None) -> Batch:
         """Gather a batch.
 
         Args:
             rows: (B,) int64 rows of the training set.
             hide_picture: (B,) bool.
             hide_text: (B,) bool.
+            shown: (B,) int64 rows whose pictures are shown; None for their own.
         """
         text, mask, position = self.text.padded(self._items(rows, hide_text))
-        pictures = np.where(hide_picture, -1, self.pictures.picture_of[rows])
+        pictures = np.where(hide_picture, -1, self.pictures.picture_of[rows if shown is None else shown])
         return Batch(
             torch.from_numpy(text),
             torch.from_numpy(mask),
@@ -65,7 +66,9 @@ class Source:
             rows = order[number * size : (number + 1) * size]
             has_picture = self.pictures.picture_of[rows] >= 0
             hidden = hidden_parts(self.text.has_text[rows], has_picture, shares, seed, epoch, number)
-            batch = self.batch(rows, *hidden)
+            wrong = self.config.data.wrong_picture or 0.0
+            shown = picture_rows(rows, self.data.trained, wrong, seed, epoch, number)
+            batch = self.batch(rows, *hidden, shown)
             if not share:
                 return batch
             words = hidden_words(self.text.context(self._items(rows, hidden[1])), share, seed, epoch, number)

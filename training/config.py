@@ -22,6 +22,8 @@ class TextSettings:
         form: "wordpiece", or "whole_word" as in the paper's code.
         max_length: Longest sequence in ids; longer sentences are cropped around the mask.
         trained_layers: How many of the last layers are trained; -1 trains all and the embeddings.
+        train_vectors: Train the words that `vectors` started; otherwise they stay, so that words which training
+            never sees keep their place among the others.
         vocabulary, width, layers, heads, mlp, dropout: Sizes of a "scratch" encoder, unused by others.
         vectors: Encoder whose vectors the words of a "scratch" encoder start from: "minilm", or the path of a folder
             as for `backbone`. None starts them at random.
@@ -38,6 +40,7 @@ class TextSettings:
     mlp: int = setting(256, low=8)
     dropout: float = setting(0.1, low=0.0, high=0.9)
     vectors: str | None = None
+    train_vectors: bool = False
 
     def __post_init__(self) -> None:
         check(self)
@@ -134,6 +137,8 @@ class DataSettings:
         hide_words: Probability with which each word piece around the mentions is hidden in a step; None means 0.
         distort: Strength of small random changes of the pictures in a step: place, size, turn, brightness, colour,
             noise. For a trained vision backbone alone; None means 0.
+        wrong_picture: Share of the samples of a step that are shown another sample's picture: so a picture that gives
+            its entity away is trusted less, and the text is read too; None means 0.
         held_out: Split on which loss and accuracy are measured after each epoch, for entities that are trained.
     """
 
@@ -145,6 +150,7 @@ class DataSettings:
     hide_text: float | None = setting(None, low=0.0, high=1.0)
     hide_words: float | None = setting(None, low=0.0, high=1.0)
     distort: float | None = setting(None, low=0.0, high=1.0)
+    wrong_picture: float | None = setting(None, low=0.0, high=1.0)
     held_out: str | None = None
 
     def __post_init__(self) -> None:

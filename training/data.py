@@ -12,7 +12,7 @@ from entity_expand.errors import TrainingError
 from entity_expand.types import Bool, Entity, Int64
 from training.config import ALL_SPLITS, DataSettings
 
-_ORDER, _HIDE, _WORDS = 1, 2, 3
+_ORDER, _HIDE, _WORDS, _WRONG = 1, 2, 3, 4
 
 
 @dataclass(frozen=True)
@@ -146,3 +146,21 @@ def hidden_words(context: Bool, share: float, seed: int, epoch: int, step: int) 
     """
     draw = np.random.default_rng((seed, _WORDS, epoch, step)).random(context.shape)
     return context & (draw < share)
+
+
+def picture_rows(rows: Int64, trained: int, share: float, seed: int, epoch: int, step: int) -> Int64:
+    """Draw whose picture each sample of a step is shown.
+
+    Args:
+        rows: (B,) int64 the samples.
+        trained: How many samples there are to draw from.
+        share: Probability of another sample's picture.
+        seed: Of the run.
+        epoch: From 0.
+        step: In the epoch, from 0.
+
+    Returns:
+        (B,) int64 samples.
+    """
+    generator = np.random.default_rng((seed, _WRONG, epoch, step))
+    return np.where(generator.random(len(rows)) < share, generator.integers(0, trained, len(rows)), rows)

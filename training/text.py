@@ -74,6 +74,10 @@ class TextEncoder(nn.Module):
                 layer.train(mode)
         return self
 
+    def freeze_words(self) -> None:
+        """Leave the word embeddings as they are: words that training never sees keep their place among the others."""
+        self.model.get_input_embeddings().weight.requires_grad_(False)
+
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Map (B, L) int64 ids and mask to (B, L, D) states."""
         states: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state

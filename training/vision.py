@@ -34,11 +34,11 @@ class VisionTokens(nn.Module):
     def __init__(
         self,
         network: nn.Module,
-        *,
         size: int,
         tokens: Literal["patches", "map"],
         patch: int = 32,
         pool: int | None = None,
+        *,
         frozen: bool = True,
     ) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from training.backbones import load_text
 from training.batches import Source
 from training.cache import PictureCache, picture_cache, text_cache
 from training.config import DataSettings, LoopSettings, TextSettings, TrainingConfig
-from training.data import epoch_rows, hidden_parts, hidden_words, training_set
+from training.data import epoch_rows, hidden_parts, hidden_words, picture_rows, training_set
 from training.text import TextEncoder
 from training.tokenizer import train_wordpiece, write_tokenizer
 from training.vision import SmallNetwork, VisionTokens
@@ -60,6 +60,16 @@ def test_never_both_parts_are_hidden():
     again = hidden_parts(has_text, has_picture, (0.4, 0.1), 3, 0, 0)
     assert (again[0] == picture).all()
     assert not (hidden_parts(has_text, has_picture, (0.4, 0.1), 3, 0, 1)[0] == picture).all()
+
+
+def test_a_share_of_the_samples_is_shown_another_picture():
+    rows = np.arange(10_000) % 500
+    shown = picture_rows(rows, 500, 0.3, 3, 1, 2)
+    assert abs((shown != rows).mean() - 0.3 * 499 / 500) < 0.02
+    assert 0 <= shown.min() <= shown.max() < 500
+    assert (picture_rows(rows, 500, 0.3, 3, 1, 2) == shown).all()
+    assert not (picture_rows(rows, 500, 0.3, 3, 1, 3) == shown).all()
+    assert (picture_rows(rows, 500, 0.0, 3, 1, 2) == rows).all()
 
 
 def test_words_are_hidden_each_on_its_own():
