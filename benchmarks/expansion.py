@@ -68,7 +68,7 @@ def blocks(weight: np.ndarray, bias: np.ndarray, features: np.ndarray) -> Iterat
 
 def build(root: Path, size: int, width: int) -> None:
     """Write an index of a world."""
-    meta = IndexMeta("0", "0", str(root), "both", "", width, size, size, size, size, __version__)
+    meta = IndexMeta("0", "0", str(root), "both", None, "", width, size, size, size, size, __version__)
     records = (
         Record(Entity(str(n), f"Entity {n}"), True, 8, (Evidence(f"Entity {n} is one of many.", ((0, 6),), None),) * 3)
         for n in range(size)

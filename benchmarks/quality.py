@@ -42,11 +42,11 @@ def masked_sentences(corpus: Corpus, split: str | None, mask: str) -> dict[str, 
 
 
 def tfidf(sentences: Mapping[str, list[str]]) -> np.ndarray:
-    """Return unit rows of words and word pairs, one per entity, with sublinear counts."""
+    """Return unit rows of words without stop words, one per entity, with sublinear counts."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     documents = [" ".join(texts) for texts in sentences.values()]
-    return TfidfVectorizer(sublinear_tf=True, min_df=2, ngram_range=(1, 2)).fit_transform(documents).toarray()
+    return TfidfVectorizer(sublinear_tf=True, stop_words="english").fit_transform(documents).toarray()
 
 
 def minilm(sentences: Mapping[str, list[str]]) -> np.ndarray:
@@ -111,6 +111,7 @@ def main() -> None:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--split")
     parser.add_argument("--minilm", action="store_true")
+    parser.add_argument("--late-fusion", type=float, nargs="*", default=[0.25])
     parser.add_argument("--both-directions", type=float, nargs="*", default=[0.0, 1.0])
     args = parser.parse_args()
     bundle = Bundle.open(args.bundle)
@@ -120,10 +121,12 @@ def main() -> None:
     kinds = {name: one["kind"] for name, one in table.items()} or dict.fromkeys(truth, "all classes")
     with Corpus.open(args.corpus) as corpus, tempfile.TemporaryDirectory() as folder:
         stores = {}
-        for modality in MODALITIES:
-            root = Path(folder) / modality
-            index_corpus(bundle, encoder, corpus, root, IndexSettings(modality=modality, split=args.split))
-            stores[modality] = MemoryStore.open(root)
+        wanted = {modality: IndexSettings(modality=modality, split=args.split) for modality in MODALITIES}
+        for weight in args.late_fusion:
+            wanted[f"late fusion {weight:g}"] = IndexSettings(split=args.split, late_fusion=weight)
+        for number, (name, settings) in enumerate(wanted.items()):
+            index_corpus(bundle, encoder, corpus, Path(folder) / str(number), settings)
+            stores[name] = MemoryStore.open(Path(folder) / str(number))
         for seeds, name in ((3, "query"), (5, "query_seed=5")):
             queries = read_queries(args.corpus / name)
             heads = [*(f"MAP@{cut}" for cut in CUTS), *(f"@10 by {kind}" for kind in sorted(set(kinds.values())))]

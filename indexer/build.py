@@ -36,12 +36,16 @@ class IndexSettings:
     Attributes:
         modality: What the encoder is shown.
         split: Only this split of the corpus; None for all of it.
+        late_fusion: With modality "both": None shows the encoder each sentence together with its picture. A weight w
+            shows them apart; an entity's feature is then 1 - w of the mean over its texts and w of that over its
+            pictures, or the one that it has.
         evidence: Sentences kept per entity.
         table_bytes: Scores of all pairs are kept if they need no more than this; 0 for never.
     """
 
     modality: Modality = "both"
     split: str | None = None
+    late_fusion: float | None = None
     evidence: int = 3
     table_bytes: int = TABLE_BYTES
 
@@ -50,6 +54,11 @@ class IndexSettings:
             raise ConfigError(
                 f"modality must be one of {', '.join(MODALITIES)}, evidence and table_bytes at least 0; "
                 f"got {self.modality!r}, {self.evidence}, {self.table_bytes}."
+            )
+        if self.late_fusion is not None and (self.modality != "both" or not 0 <= self.late_fusion <= 1):
+            raise ConfigError(
+                "late_fusion is a weight of 0 to 1 and goes with modality 'both'; "
+                f"got {self.late_fusion} with {self.modality!r}."
             )
 
 
@@ -119,7 +128,7 @@ def _index(bundle: Bundle, encoder: Encoder, corpus: Corpus, root: Path, setting
         return IndexReport(meta.entities, meta.trained, meta.samples, missing, up_to_date=True)
     work = root / _BUILDING / name
     work.mkdir(parents=True, exist_ok=True)
-    features = mean_features(encoder, corpus, selection, settings.modality, work / "features.f64")
+    features = _features(encoder, corpus, selection, settings, work)
     version = work / "version"
     shutil.rmtree(version, ignore_errors=True)
     version.mkdir()
@@ -135,6 +144,23 @@ def _tidy(root: Path, name: str) -> None:
     shutil.rmtree(root / _BUILDING, ignore_errors=True)
 
 
+def _features(encoder: Encoder, corpus: Corpus, selection: Selection, settings: IndexSettings, work: Path) -> Float64:
+    """Return the feature of each indexed entity, (n, D) float64."""
+    if settings.late_fusion is None:
+        return mean_features(encoder, corpus, selection, settings.modality, work / "features.f64")
+    sums, weights = np.zeros((len(selection.entities), encoder.dimension)), np.zeros((len(selection.entities), 1))
+    apart: tuple[tuple[Modality, float], ...] = (("text", 1 - settings.late_fusion), ("picture", settings.late_fusion))
+    for modality, weight in apart:
+        shown = select(corpus, modality, settings.split)
+        if len(shown.entities):
+            places = np.searchsorted(selection.entities, shown.entities)
+            # A part of weight 0 still counts, by next to nothing, for an entity that has no other.
+            weights[places] += max(weight, 1e-9)
+            own = mean_features(encoder, corpus, shown, modality, work / f"{modality}.f64")
+            sums[places] += max(weight, 1e-9) * own
+    return sums / weights
+
+
 def _trained_rows(bundle: Bundle, corpus: Corpus, selection: Selection) -> Int64:
     """Return the head row of each indexed entity, (n,) int64; -1 for one that was never trained."""
     row_of = {(entity.id, entity.name): row for row, entity in enumerate(bundle.entities)}
@@ -148,6 +174,7 @@ def _meta(bundle: Bundle, corpus: Corpus, selection: Selection, settings: IndexS
         corpus=corpus.content_hash,
         corpus_folder=str(corpus.root.absolute()),
         modality=settings.modality,
+        late_fusion=settings.late_fusion,
         split=settings.split or "",
         dimension=bundle.dimension,
         vocabulary=bundle.vocabulary,
@@ -160,7 +187,7 @@ def _meta(bundle: Bundle, corpus: Corpus, selection: Selection, settings: IndexS
 
 def _version_name(meta: IndexMeta, settings: IndexSettings) -> str:
     made_of = [meta.bundle, meta.corpus, meta.corpus_folder, meta.modality, meta.split, meta.written_by]
-    made_of += [str(settings.evidence), str(settings.table_bytes)]
+    made_of += [str(meta.late_fusion), str(settings.evidence), str(settings.table_bytes)]
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
 
 

@@ -14,6 +14,10 @@ import click
 @click.option(
     "--modality", type=click.Choice(["both", "text", "picture"]), default="both", help="What the encoder is shown."
 )
+@click.option(
+    "--late-fusion", type=click.FloatRange(0, 1), metavar="WEIGHT",
+    help="Encode texts and pictures apart and give the pictures this weight, instead of showing both at once.",
+)  # fmt: skip
 @click.option("--split", help="Only samples of this split of the corpus.")
 @click.option("--provider", default="cpu", show_default=True, help="Where the encoder runs: cpu or cuda.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the encoder; all cores by default.")
@@ -23,6 +27,7 @@ def command(
     corpus: Path,
     destination: Path,
     modality: str,
+    late_fusion: float | None,
     split: str | None,
     provider: str,
     threads: int | None,
@@ -42,7 +47,7 @@ def command(
     opened = Bundle.open(bundle)
     encoder = OnnxEncoder(opened, providers=(provider,), threads=threads)
     chosen = next(known for known in MODALITIES if known == modality)
-    settings = IndexSettings(modality=chosen, split=split, table_bytes=TABLE_BYTES if table else 0)
+    settings = IndexSettings(chosen, split, late_fusion, table_bytes=TABLE_BYTES if table else 0)
     with Corpus.open(corpus) as samples:
         report = index_corpus(opened, encoder, samples, destination, settings)
         dropped = sum(problem.count for problem in samples.report.problems)

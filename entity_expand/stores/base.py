@@ -20,6 +20,7 @@ class IndexMeta:
         corpus: Content hash of the corpus.
         corpus_folder: Where the corpus lay when it was indexed; pictures are looked up there.
         modality: What the encoder was shown.
+        late_fusion: Weight of the pictures if texts and pictures were encoded apart, else None.
         split: The part of the corpus that was encoded, or "" for all of it.
         dimension: D.
         vocabulary: V of the bundle.
@@ -33,6 +34,7 @@ class IndexMeta:
     corpus: str
     corpus_folder: str
     modality: Modality
+    late_fusion: float | None
     split: str
     dimension: int
     vocabulary: int

@@ -82,6 +82,24 @@ def test_a_modality_hides_the_other(corpus_folder, bundle, encoder, tmp_path, mo
     assert report.samples in (samples, samples - 2)  # the two references to a missing file may be dropped on reading
 
 
+def test_late_fusion_weighs_what_was_encoded_apart(corpus_folder, bundle, encoder, tmp_path) -> None:
+    def scaled(name: str, settings: IndexSettings) -> np.ndarray:
+        with Corpus.open(corpus_folder) as corpus:
+            index_corpus(bundle, encoder, corpus, tmp_path / name, settings)
+        store = MemoryStore.open(tmp_path / name)
+        rows = store.rows(np.arange(store.meta.entities))
+        store.close()
+        return rows.scaled * rows.deviation[:, None]
+
+    text, picture = scaled("t", IndexSettings(modality="text")), scaled("p", IndexSettings(modality="picture"))
+    fused = scaled("f", IndexSettings(late_fusion=0.25))
+    np.testing.assert_allclose(fused, 0.75 * text + 0.25 * picture, atol=1e-6)
+    np.testing.assert_allclose(scaled("0", IndexSettings(late_fusion=0.0)), text, atol=1e-6)
+    for wrong in ({"late_fusion": 1.5}, {"late_fusion": 0.5, "modality": "text"}):
+        with pytest.raises(ConfigError, match="late_fusion"):
+            IndexSettings(**wrong)
+
+
 def test_a_split_is_indexed_alone(corpus_folder, bundle, encoder, tmp_path) -> None:
     with Corpus.open(corpus_folder) as corpus:
         report = index_corpus(bundle, encoder, corpus, tmp_path / "i", IndexSettings(split="test"))
