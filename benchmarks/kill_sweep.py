@@ -8,14 +8,13 @@ kill, what is at the destination must be whole, or absent where nothing had been
 still be there if the new one is not. From time to time, and at the end, a run goes on to its end, and the outcome must
 be that of the undisturbed run, byte for byte. Prints one line per stage; ends with 1 at the first violation.
 
-The stages run in forks of a process that has imported everything, so that no moment is spent on imports.
+The stages run in forks of a process that has imported everything (kill_server.py): no moment is spent on imports.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import json
 import os
 import queue
@@ -27,159 +26,30 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 STAGES = ("train", "export", "index")
-ENTITIES, SENTENCES = 200, 4
 KILLS_UNTIL_END = 10
 LONGEST = 300.0
 TIMES = ("seconds", "pairs_per_second")
-SETTINGS = """
-[text]
-backbone = "scratch"
-trained_layers = -1
-max_length = 24
-vocabulary = 150
-width = 32
-layers = 1
-heads = 2
-mlp = 32
-[vision]
-backbone = "scratch"
-trained = true
-size = 16
-widths = [8, 16]
-pool = 2
-[model]
-heads = 2
-mlp = 32
-visual_layers = 1
-cross_layers = 1
-clusters = 4
-[data]
-held_out = "test"
-[loop]
-epochs = 4
-batch_size = 32
-checkpoint_steps = 4
-log_steps = 1
-device = "cpu"
-"""
 
 
 class ViolationError(Exception):
     """Something was left that may not be."""
 
 
-def make_corpus(folder: Path) -> None:
-    """Write entities of four kinds, each with a few sentences, most of them with one of eight pictures."""
-    from PIL import Image
-
-    from entity_expand.corpus import OwnRow, write_corpus
-    from entity_expand.types import Entity
-
-    words = ("salt wave tide", "rock snow ridge", "leaf root bark", "sand dune heat")
-    entities = [Entity(str(number), f"Place {number}") for number in range(ENTITIES)]
-    rows = []
-    for number, entity in enumerate(entities):
-        for turn in range(SENTENCES + 1):
-            text = f"{entity.name} has {words[number % 4]} {turn}."
-            image = f"images/{(number + turn) % 8}.png" if turn else None
-            split = "train" if turn < SENTENCES else "test"
-            rows.append(OwnRow(text, ((entity.id, 0, len(entity.name)),), image, split))
-    write_corpus(folder, entities, rows)
-    (folder / "images").mkdir()
-    for number in range(8):
-        Image.new("RGB", (20, 20), (31 * number, 255 - 31 * number, 90)).save(folder / "images" / f"{number}.png")
-
-
-# What happens in the process that forks.
-
-
-def serve() -> int:
-    """Run the stages that standard input names, each in a fork; tell its number, and then how it ended."""
-    import torch
-
-    import export.pack  # noqa: F401
-    import indexer.build  # noqa: F401
-    import training.loop  # noqa: F401
-
-    torch.set_num_threads(1)  # threads would not survive a fork
-    say("ready")
-    for line in sys.stdin:
-        order = json.loads(line)
-        if order["imports"]:
-            import_all(Path(order["imports"]))
-        child = os.fork()
-        if child == 0:
-            os.setpgid(0, 0)
-            run_and_exit(order)
-        with contextlib.suppress(OSError):  # the child has done it itself
-            os.setpgid(child, child)
-        say(str(child))
-        say(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
-    return 0
-
-
-def say(line: str) -> None:
-    print(line, flush=True)
-
-
-def import_all(path: Path) -> None:
-    """Import what an earlier run of the stage has imported."""
-    for name in path.read_text().split():
-        with contextlib.suppress(ImportError, AttributeError):  # a name that is made, not imported
-            importlib.import_module(name)
-
-
-def run_and_exit(order: dict[str, str]) -> None:
-    code, before = 1, set(sys.modules)
-    try:
-        run_stage(order["stage"], Path(order["root"]), Path(order["to"]), order["modality"])
-        if order["note"]:
-            Path(order["note"]).write_text("\n".join(name for name in sys.modules if name not in before))
-        code = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(code)
-
-
-def run_stage(stage: str, root: Path, to: Path, modality: str) -> None:
-    from entity_expand.bundle import Bundle
-    from entity_expand.corpus import Corpus
-    from entity_expand.encoder import OnnxEncoder
-    from export import ExportSettings, export_checkpoint
-    from indexer import IndexSettings, index_corpus
-    from training.config import TrainingConfig
-    from training.loop import train
-
-    if stage == "export":
-        settings = ExportSettings(samples_per_entity=2, parity_entities=50)
-        export_checkpoint(root / "reference" / "train", to, root / "corpus", settings)
-        return
-    with Corpus.open(root / "corpus") as corpus:
-        if stage == "train":
-            train(TrainingConfig.read(root / "settings.toml"), corpus, to)
-            return
-        bundle = Bundle.open(root / "reference" / "export")
-        index_corpus(bundle, OnnxEncoder(bundle, threads=1), corpus, to, IndexSettings(modality=modality))  # type: ignore[arg-type]
-
-
 class Runner:
     """Starts stages in forks, and kills them.
 
     Args:
-        root: Folder with corpus and settings.
+        root: Where corpus, settings and outcomes lie.
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = root
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-        command = [sys.executable, __file__, "--serve"]
+        command = [sys.executable, str(Path(__file__).with_name("kill_server.py")), str(root)]
         self._server = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
@@ -200,7 +70,7 @@ class Runner:
         Raises:
             ViolationError: It failed.
         """
-        order = {"stage": stage, "root": str(self._root), "to": str(to), "modality": "both", "imports": "", "note": ""}
+        order = {"stage": stage, "to": str(to), "modality": "both", "imports": "", "note": ""}
         if self._server.stdin is not None:
             self._server.stdin.write(json.dumps(order | more) + "\n")
             self._server.stdin.flush()
@@ -388,8 +258,6 @@ def run_sweep(stages: Sequence[str], kills: int, seed: int, root: Path) -> None:
     Raises:
         ViolationError: Something was left that may not be.
     """
-    make_corpus(root / "corpus")
-    (root / "settings.toml").write_text(SETTINGS)
     runner, draw = Runner(root), random.Random(seed)
     try:
         for stage in STAGES[: 1 + max(map(STAGES.index, stages))]:
@@ -407,10 +275,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--kills", type=int, default=50, help="for each stage")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.serve:
-        return serve()
     with tempfile.TemporaryDirectory() as temporary:
         try:
             run_sweep(options.stages, options.kills, options.seed, Path(temporary))

@@ -58,7 +58,8 @@ import sys
 blocked = ("torch", "torchvision", "timm", "transformers", "onnx", "onnxscript", "safetensors")
 sys.modules.update(dict.fromkeys(blocked))
 import numpy as np
-from entity_expand import Bundle, EncoderInput, OnnxEncoder
+from entity_expand.bundle import Bundle
+from entity_expand.encoder import EncoderInput, OnnxEncoder
 bundle = Bundle.open("bundle")
 inputs = [EncoderInput("The bark of it.", ((12, 14),), None), EncoderInput("", (), "own/pictures/fish.png")]
 features = OnnxEncoder(bundle, threads=1).encode(inputs)
