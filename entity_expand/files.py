@@ -20,7 +20,8 @@ from entity_expand.renaming import put
 _BLOCK = 1 << 20
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -98,9 +99,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     with _beside(path, folder=False) as beside:
         yield beside
-        _sync(beside)
+        sync(beside)
         beside.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -136,9 +137,9 @@ def new_folder(path: Path) -> Iterator[Path]:
         yield beside
         for part in [*beside.rglob("*"), beside]:
             if part.is_file() or part.is_dir():
-                _sync(part)
+                sync(part)
         put(beside, path)
-        _sync(path.parent)
+        sync(path.parent)
         _remove(path.with_name(f".{path.name}.old"))
 
 

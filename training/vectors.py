@@ -18,7 +18,7 @@ _BATCH, _LENGTH = 256, 12
 
 
 def start_words(encoder: TextEncoder, choice: str, tokenizer: Path) -> None:
-    """Set the word embeddings of an encoder to vectors of a pretrained one; special tokens keep theirs.
+    """Set the word embeddings of an encoder to vectors of a pretrained one; special tokens keep theirs, scaled alike.
 
     torch's generators are left as they were.
 
@@ -41,6 +41,10 @@ def start_words(encoder: TextEncoder, choice: str, tokenizer: Path) -> None:
     with torch.no_grad():
         weight: Tensor = encoder.model.get_input_embeddings().weight
         weight[torch.tensor(list(pieces))] = vectors.to(weight)
+        # Special tokens keep their random rows, at the same scale: a smaller mask would be drowned by its position,
+        # which tells sentences apart.
+        special = sorted(set(range(len(weight))) - set(pieces))
+        weight[special] /= weight[special].std()
 
 
 def mean_states(model: nn.Module, ids: Sequence[Sequence[int]]) -> Tensor:

@@ -100,7 +100,14 @@ class MemoryStore:
     @classmethod
     def open(cls, path: Path | str) -> MemoryStore:
         """Open the version in use of the index folder NAME."""
-        return cls(current_version(Path(path)))
+        version = current_version(Path(path))
+        try:
+            return cls(version)
+        except StoreError:
+            # A new version may have taken its place after its name was read.
+            if current_version(Path(path)) == version:
+                raise
+            return cls(current_version(Path(path)))
 
     @staticmethod
     def _array(path: Path, shape: tuple[int, ...], dtype: type) -> AnyArray:

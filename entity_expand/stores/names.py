@@ -52,7 +52,9 @@ def write_names(path: Path, records: Iterable[Record]) -> None:
 
 
 class Names:
-    """Read access to a names file, with one connection per thread.
+    """Read access to a names file, from any thread.
+
+    The file stays open, so a reader keeps its names when the index gets a new version and this one is removed.
 
     Raises:
         StoreError: The file is missing or no names file.
@@ -62,21 +64,19 @@ class Names:
         if not path.is_file():
             raise StoreError(f"{path} is missing: the index is incomplete. Build it again with `entity-expand index`.")
         self._path = path
-        self._local = threading.local()
-        self._opened: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
-        self._all("SELECT count(*) FROM entity", ())
+        uri = path.absolute().as_uri() + "?mode=ro&immutable=1"
+        self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+        try:
+            self._all("SELECT count(*) FROM entity", ())
+        except StoreError:
+            self._connection.close()
+            raise
 
     def _all(self, query: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
         try:
-            connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-            if connection is None:
-                uri = self._path.absolute().as_uri() + "?mode=ro&immutable=1"
-                connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
-                with self._lock:
-                    self._opened.append(connection)
-                self._local.connection = connection
-            return connection.execute(query, tuple(parameters)).fetchall()
+            with self._lock:
+                return self._connection.execute(query, tuple(parameters)).fetchall()
         except sqlite3.Error as problem:
             raise StoreError(f"{self._path} cannot be read: {problem}. Build the index again.") from problem
 
@@ -117,12 +117,9 @@ class Names:
         return [found[int(position)] for position in positions]
 
     def close(self) -> None:
-        """Close the connections of all threads."""
+        """Close the file."""
         with self._lock:
-            for connection in self._opened:
-                connection.close()
-            self._opened.clear()
-        self._local = threading.local()
+            self._connection.close()
 
 
 def _record(row: tuple[Any, ...], more: Any) -> Record:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from entity_expand.errors import StoreError
-from entity_expand.files import write_json, write_text
+from entity_expand.files import sync, write_json, write_text
 from entity_expand.scoring import EntityRows, scores_between
 from entity_expand.stores.base import IndexMeta, Record
 from entity_expand.stores.memory import (
@@ -97,7 +97,9 @@ def _verify(folder: Path, count: int) -> None:
 
 
 def use_version(root: Path, folder: Path, name: str) -> None:
-    """Move a filled version into the index folder, and name it as the one in use."""
+    """Move a filled version into the index folder, and name it as the one in use; its files are on the disk before."""
+    for file in folder.iterdir():
+        sync(file)
     target = root / VERSIONS / name
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(target, ignore_errors=True)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,20 @@ def test_a_stopped_run_leaves_the_old_index_and_goes_on(corpus_folder, bundle, e
         index_corpus(bundle, encoder, corpus, tmp_path / "other")
     assert contents(root) == contents(tmp_path / "other")
     assert not (root / "building").exists()
+
+
+def test_a_reader_keeps_its_version(corpus_folder, bundle, encoder, tmp_path) -> None:
+    root = tmp_path / "index"
+    with Corpus.open(corpus_folder) as corpus:
+        index_corpus(bundle, encoder, corpus, root, IndexSettings(split="test"))
+        with Expander.open(root) as reader:
+            before = reader.expand(["Place 2"], 10)
+            index_corpus(bundle, encoder, corpus, root)
+            assert reader.expand(["Place 2"], 10) == before
+            with ThreadPoolExecutor(2) as pool:
+                assert list(pool.map(lambda _: reader.expand(["Place 2"], 10), range(4))) == [before] * 4
+        with Expander.open(root) as reader:
+            assert reader.expand(["Place 2"], 10) != before
 
 
 CHILD = """
