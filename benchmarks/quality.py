@@ -42,11 +42,12 @@ def masked_sentences(corpus: Corpus, split: str | None, mask: str) -> dict[str, 
 
 
 def tfidf(sentences: Mapping[str, list[str]]) -> np.ndarray:
-    """Return unit rows of words without stop words, one per entity, with sublinear counts."""
+    """Return a centred row of sublinear word counts per entity, without stop words and words of one entity alone."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     documents = [" ".join(texts) for texts in sentences.values()]
-    return TfidfVectorizer(sublinear_tf=True, stop_words="english").fit_transform(documents).toarray()
+    rows = TfidfVectorizer(sublinear_tf=True, stop_words="english", min_df=2).fit_transform(documents).toarray()
+    return rows - rows.mean(axis=0)
 
 
 def minilm(sentences: Mapping[str, list[str]]) -> np.ndarray:
