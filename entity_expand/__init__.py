@@ -24,7 +24,7 @@ from entity_expand.errors import (
 )
 from entity_expand.expand import Expander
 from entity_expand.plan import ExpandSettings
-from entity_expand.results import Expansion, Result
+from entity_expand.results import Expansion, Result, Seed
 from entity_expand.search import SearchSettings
 from entity_expand.stores import Evidence, MemoryStore
 from entity_expand.types import Entity
@@ -49,6 +49,7 @@ __all__ = [
     "QueryError",
     "Result",
     "SearchSettings",
+    "Seed",
     "StoreError",
     "UnknownSeedError",
     "__version__",

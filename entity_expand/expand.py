@@ -17,7 +17,7 @@ import numpy as np
 from entity_expand.errors import AmbiguousSeedError, CorpusError, QueryError, UnknownSeedError
 from entity_expand.files import confined
 from entity_expand.plan import ExpandSettings, Ranking, StoreFacts, plan, run, search_whole
-from entity_expand.results import Expansion, Result
+from entity_expand.results import Expansion, Result, Seed
 from entity_expand.stores.base import Evidence, Store
 from entity_expand.stores.memory import MemoryStore
 from entity_expand.types import Int64
@@ -120,13 +120,13 @@ class Expander:
 
     def _describe(self, seeds: Int64, ranking: Ranking) -> Expansion:
         records = self.store.records([*seeds.tolist(), *ranking.positions.tolist()])
-        entities = tuple(record.entity for record in records[: len(seeds)])
+        given = tuple(Seed(record.entity.id, record.entity.name, record.evidence) for record in records[: len(seeds)])
         columns = zip(records[len(seeds) :], ranking.scores.tolist(), ranking.similarities.tolist(), strict=True)
         results = tuple(
             Result(rank, record.entity.id, record.entity.name, score, similarity, record.evidence)
             for rank, (record, score, similarity) in enumerate(columns, 1)
         )
-        return Expansion(entities, results, ranking.exact, ranking.fetches)
+        return Expansion(given, results, ranking.exact, ranking.fetches)
 
     def picture(self, evidence: Sequence[Evidence]) -> Path | None:
         """Return the file of the first picture among some evidence; None if there is none inside the folder."""

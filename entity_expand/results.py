@@ -5,7 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from entity_expand.stores.base import Evidence
-from entity_expand.types import Entity
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """What a seed was resolved to.
+
+    Attributes:
+        id: Key of the entity.
+        name: What a person calls it.
+        evidence: Sentences that name it, with pictures.
+    """
+
+    id: str
+    name: str
+    evidence: tuple[Evidence, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +55,7 @@ class Expansion:
         fetches: How many pools were fetched from the store; 0 if it handed over all its entities.
     """
 
-    seeds: tuple[Entity, ...]
+    seeds: tuple[Seed, ...]
     results: tuple[Result, ...]
     exact: bool
     fetches: int

@@ -86,23 +86,14 @@ def _card(name: str, note: str, evidence: Sequence[Evidence], picture: Path | No
     return f"<li>{_thumbnail(picture)}<h2>{escape(name)}</h2><p class=note>{escape(note)}</p><p>{sentence}</p></li>"
 
 
-def page(
-    expansion: Expansion,
-    picture_of: Callable[[Sequence[Evidence]], Path | None],
-    seeds: Sequence[Sequence[Evidence]] = (),
-) -> str:
+def page(expansion: Expansion, picture_of: Callable[[Sequence[Evidence]], Path | None]) -> str:
     """Return a page that needs nothing beside itself: every picture is inside it.
 
     Args:
         expansion: What to show.
         picture_of: Finds the file of the first picture among some evidence.
-        seeds: The evidence of each seed, to show them with pictures too.
     """
-    shown = [seeds[number] if number < len(seeds) else () for number in range(len(expansion.seeds))]
-    given = "".join(
-        _card(seed.name, "seed", evidence, picture_of(evidence))
-        for seed, evidence in zip(expansion.seeds, shown, strict=True)
-    )
+    given = "".join(_card(seed.name, "seed", seed.evidence, picture_of(seed.evidence)) for seed in expansion.seeds)
     found = "".join(
         _card(result.name, f"{result.rank} · {result.similarity:.2f}", result.evidence, picture_of(result.evidence))
         for result in expansion.results

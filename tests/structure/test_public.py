@@ -27,6 +27,7 @@ PUBLIC = [
     "QueryError",
     "Result",
     "SearchSettings",
+    "Seed",
     "StoreError",
     "UnknownSeedError",
     "__version__",
