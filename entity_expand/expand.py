@@ -120,10 +120,15 @@ class Expander:
 
     def _describe(self, seeds: Int64, ranking: Ranking) -> Expansion:
         records = self.store.records([*seeds.tolist(), *ranking.positions.tolist()])
-        given = tuple(Seed(record.entity.id, record.entity.name, record.evidence) for record in records[: len(seeds)])
+        given = tuple(
+            Seed(record.entity.id, record.entity.name, record.entity.attributes, record.evidence)
+            for record in records[: len(seeds)]
+        )
         columns = zip(records[len(seeds) :], ranking.scores.tolist(), ranking.similarities.tolist(), strict=True)
         results = tuple(
-            Result(rank, record.entity.id, record.entity.name, score, similarity, record.evidence)
+            Result(
+                rank, record.entity.id, record.entity.name, score, similarity, record.entity.attributes, record.evidence
+            )  # fmt: skip
             for rank, (record, score, similarity) in enumerate(columns, 1)
         )
         return Expansion(given, results, ranking.exact, ranking.fetches)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from entity_expand.stores.base import Evidence
@@ -14,11 +15,13 @@ class Seed:
     Attributes:
         id: Key of the entity.
         name: What a person calls it.
+        attributes: Of the entity.
         evidence: Sentences that name it, with pictures.
     """
 
     id: str
     name: str
+    attributes: Mapping[str, str]
     evidence: tuple[Evidence, ...]
 
 
@@ -33,6 +36,7 @@ class Result:
         score: What the list is sorted by: the paper's μ / place of joining + 1 / rank of divergence.
         similarity: Mean over the seeds of what each adds to the score: their standardised log-probability of this
             entity, in deviations; in feature space the cosine.
+        attributes: Of the entity.
         evidence: Sentences that name it, with pictures; the first of them is the one to show.
     """
 
@@ -41,6 +45,7 @@ class Result:
     name: str
     score: float
     similarity: float
+    attributes: Mapping[str, str]
     evidence: tuple[Evidence, ...]
 
 

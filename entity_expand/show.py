@@ -31,6 +31,7 @@ def as_dict(expansion: Expansion) -> dict[str, Any]:
                 "name": result.name,
                 "score": result.score,
                 "similarity": result.similarity,
+                "attributes": dict(result.attributes),
                 "evidence": [{"text": item.text, "image": item.image} for item in result.evidence],
             }
             for result in expansion.results

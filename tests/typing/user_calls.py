@@ -16,6 +16,7 @@ from entity_expand import (
     QueryError,
     Result,
     SearchSettings,
+    Seed,
     UnknownSeedError,
 )
 from entity_expand.bundle import Bundle
@@ -33,8 +34,8 @@ def expand_a_set() -> list[str]:
         expansion: Expansion = expander.expand(["Norway", "Sweden", "Denmark"])
         ids: list[str] = expansion.ids
         exact: bool = expansion.exact
-        seeds: tuple[Entity, ...] = expansion.seeds
-    print(ids, exact, seeds[0].aliases, seeds[0].attributes.get("continent"))
+        seeds: tuple[Seed, ...] = expansion.seeds
+    print(ids, exact, seeds[0].name, seeds[0].attributes.get("continent"))
     return expansion.names
 
 
