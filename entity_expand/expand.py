@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from entity_expand.errors import AmbiguousSeedError, CorpusError, QueryError, Un
 from entity_expand.files import confined
 from entity_expand.plan import ExpandSettings, Ranking, StoreFacts, plan, run, search_whole
 from entity_expand.results import Expansion, Result, Seed
-from entity_expand.stores.base import Evidence, Store
+from entity_expand.stores.base import Evidence, Record, Store
 from entity_expand.stores.memory import MemoryStore
 from entity_expand.types import Int64
 
@@ -120,15 +120,10 @@ class Expander:
 
     def _describe(self, seeds: Int64, ranking: Ranking) -> Expansion:
         records = self.store.records([*seeds.tolist(), *ranking.positions.tolist()])
-        given = tuple(
-            Seed(record.entity.id, record.entity.name, record.entity.attributes, record.evidence)
-            for record in records[: len(seeds)]
-        )
+        given = tuple(Seed(*_shown(record), record.evidence) for record in records[: len(seeds)])
         columns = zip(records[len(seeds) :], ranking.scores.tolist(), ranking.similarities.tolist(), strict=True)
         results = tuple(
-            Result(
-                rank, record.entity.id, record.entity.name, score, similarity, record.entity.attributes, record.evidence
-            )  # fmt: skip
+            Result(rank, *_shown(record), record.evidence, score, similarity)
             for rank, (record, score, similarity) in enumerate(columns, 1)
         )
         return Expansion(given, results, ranking.exact, ranking.fetches)
@@ -140,3 +135,7 @@ class Expander:
                 with contextlib.suppress(CorpusError):
                     return confined(self._pictures, item.image, CorpusError)
         return None
+
+
+def _shown(record: Record) -> tuple[str, str, Mapping[str, str]]:
+    return record.entity.id, record.entity.name, record.entity.attributes

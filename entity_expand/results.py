@@ -33,20 +33,20 @@ class Result:
         rank: From 1.
         id: Key of the entity.
         name: What a person calls it.
+        attributes: Of the entity.
+        evidence: Sentences that name it, with pictures; the first of them is the one to show.
         score: What the list is sorted by: the paper's μ / place of joining + 1 / rank of divergence.
         similarity: Mean over the seeds of what each adds to the score: their standardised log-probability of this
             entity, in deviations; in feature space the cosine.
-        attributes: Of the entity.
-        evidence: Sentences that name it, with pictures; the first of them is the one to show.
     """
 
     rank: int
     id: str
     name: str
-    score: float
-    similarity: float
     attributes: Mapping[str, str]
     evidence: tuple[Evidence, ...]
+    score: float
+    similarity: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,8 +89,8 @@ def test_an_expansion_as_json(stages: Stages) -> None:
     assert found["exact"] is True
     results = found["results"]
     assert [result["rank"] for result in results] == list(range(1, len(KINDS) * EACH - 3 + 1))
-    assert {len(result) for result in results} == {6}
-    assert set(results[0]) == {"rank", "id", "name", "score", "similarity", "evidence"}
+    assert {len(result) for result in results} == {7}
+    assert set(results[0]) == {"rank", "id", "name", "score", "similarity", "attributes", "evidence"}
     assert [set(item) for item in results[0]["evidence"]] == 3 * [{"text", "image"}]
     ids = [result["id"] for result in results]
     everyone = {f"{kind}-{number}" for kind in KINDS for number in range(EACH)}
@@ -117,7 +117,7 @@ def test_the_page_needs_nothing_beside_itself(stages: Stages) -> None:
     page = (stages.folder / "page.html").read_text(encoding="utf-8")
     assert re.findall(r"https?:|//[a-z]|<script|<link|<iframe|@import|url\(|\bon[a-z]+=", page, re.IGNORECASE) == []
     sources = re.findall(r"src=\"([^\"]{0,23})", page)
-    assert len(sources) == 20
+    assert len(sources) == 3 + 20  # seeds and results
     assert set(sources) == {"data:image/jpeg;base64,"}
     assert HOSTILE not in page
     assert page.count("&lt;b&gt;&quot;Elm&quot; &amp; co&lt;/b&gt;") == 3  # title, heading, seed
