@@ -120,7 +120,7 @@ def test_the_page_needs_nothing_beside_itself(stages: Stages) -> None:
     assert len(sources) == 3 + 20  # seeds and results
     assert set(sources) == {"data:image/jpeg;base64,"}
     assert HOSTILE not in page
-    assert page.count("&lt;b&gt;&quot;Elm&quot; &amp; co&lt;/b&gt;") == 3  # title, heading, seed
+    assert page.count("&lt;b&gt;&quot;Elm&quot; &amp; co&lt;/b&gt;") == 4  # title, heading, the seed and its sentence
     assert stages.outcomes["expand"].stderr == "The page is in page.html.\n"
 
 
