@@ -26,7 +26,7 @@ import numpy as np
 from entity_expand import Expander
 from entity_expand._version import __version__
 from entity_expand.scoring import EntityRows, entity_rows, head_rows, head_statistics
-from entity_expand.search import WINDOW_TIERS, SearchSettings, tier_weights
+from entity_expand.search import WINDOW_TIERS, SearchSettings, tiers_at
 from entity_expand.stores.base import Evidence, IndexMeta, Record
 from entity_expand.stores.writing import use_version, write_version
 from entity_expand.types import Entity
@@ -106,7 +106,7 @@ def slow_path(log_q: np.ndarray, seeds: list[int], length: int, settings: Search
             q = np.exp(log_q[candidate].astype(np.float64))
             u = np.full(vocabulary, q.mean())
             u[candidate] = q[candidate]
-            u[members] = tier_weights(len(members), WINDOW_TIERS) * q.mean()
+            u[members] = tiers_at(len(members), WINDOW_TIERS).weights * q.mean()
             a, b = u / u.sum(), q / q.sum()
             divergences.append(float((a * np.log(a / b)).sum()))
         members.append(window[int(np.argmin(divergences))])

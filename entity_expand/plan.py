@@ -124,7 +124,7 @@ def plan(
         search = SetSearch(pool, np.searchsorted(positions, members), len(seeds), settings.search)
         reach = _Reach(pool, hits.floor, query, facts.largest_norm)
         exact = _grow(search, reach, target, trust=last) and exact
-        members, rows = positions[search.members], pool.rows.take(np.array(search.members))
+        members, rows = positions[search.members], pool.rows.take(search.members)
         if len(members) >= target:
             places, scores = search.ranking()
             return Ranking(positions[places], scores, search.similarities(places), exact, fetches)

@@ -1,6 +1,6 @@
 """Pools: the entities among which a set is searched, and the numbers the search needs about them.
 
-A pool answers two questions in float64: what a member adds to each entity's score, and how probable an entity's
+A pool answers two questions: what a member adds to each entity's score, and how probable an entity's
 sentences hold the members. The search is the same over all of them:
 
 - `DistributionPool` holds the paper's own matrices, every mean log-probability and mean probability (V, V).
@@ -10,7 +10,7 @@ sentences hold the members. The search is the same over all of them:
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class Pool(Protocol):
     Attributes:
         size: K.
         vocabulary: V, the number of entities that the distributions range over.
+        precision: Type of the gains, in which they are also summed.
         log_total: (K,) float64, Σ_v log q_i[v] over the vocabulary.
         log_mean: (K,) float64, log of the mean of q_i over the vocabulary, -log V if it is normalised.
         log_own: (K,) float64, log q_i[i].
@@ -34,6 +35,7 @@ class Pool(Protocol):
 
     size: int
     vocabulary: int
+    precision: type[np.floating[Any]]
     log_total: Float64
     log_mean: Float64
     log_own: Float64
@@ -52,6 +54,8 @@ class DistributionPool:
         mean_log: (V, V), row i the mean over i's sentences of log p(. | sentence).
         mean: (V, V), row i the mean over i's sentences of p(. | sentence).
     """
+
+    precision = np.float64
 
     def __init__(self, mean_log: AnyArray, mean: AnyArray) -> None:
         logs = mean_log.astype(np.float64)
@@ -77,6 +81,8 @@ class DistributionPool:
 class _StoredPool:
     """What the two pools over stored rows share: log q_i[v] = σ_i Z_i[v] + a_i, and rows of Z that sum to 0."""
 
+    precision = np.float32
+
     def __init__(self, rows: EntityRows, own_scores: AnyArray, vocabulary: int) -> None:
         self.size = len(rows)
         self.vocabulary = vocabulary
@@ -88,7 +94,7 @@ class _StoredPool:
 
     def _weighted(self, places: Int64, scores: AnyArray, weights: Float64) -> Float64:
         """Return Σ_j weights[j] (σ_i Z_i[j] + a_i) from scores Z (w, m), (w,)."""
-        sums: Float64 = self._deviation[places] * (scores @ weights) + self._log_offset[places] * weights.sum()
+        sums: Float64 = self._deviation[places] * (scores @ weights) + self._log_offset[places] * float(weights.sum())
         return sums
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from entity_expand.stores.base import Evidence
@@ -22,7 +22,7 @@ class Seed:
     id: str
     name: str
     attributes: Mapping[str, str]
-    evidence: tuple[Evidence, ...]
+    evidence: Sequence[Evidence]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Result:
     id: str
     name: str
     attributes: Mapping[str, str]
-    evidence: tuple[Evidence, ...]
+    evidence: Sequence[Evidence]
     score: float
     similarity: float
 

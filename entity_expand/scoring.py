@@ -22,7 +22,9 @@ import numpy as np
 from entity_expand.types import AnyArray, Float32, Float64
 
 LARGEST_EXACT_PARTITION = 32_768
+_DRAWN = 4_096
 _BLOCK = 1 << 22
+_ROWS = 1 << 16
 _SMALLEST_DEVIATION = 1e-12
 
 
@@ -48,8 +50,11 @@ def head_rows(weight: AnyArray, bias: AnyArray) -> Float64:
 def head_statistics(rows: Float64) -> HeadStatistics:
     """Return the mean and the population covariance of head rows (V, W)."""
     mean_row = rows.mean(axis=0)
-    centred = rows - mean_row
-    return HeadStatistics(mean_row, centred.T @ centred / len(rows))
+    covariance = np.zeros((len(mean_row), len(mean_row)))
+    for start in range(0, len(rows), _ROWS):
+        centred = rows[start : start + _ROWS] - mean_row
+        covariance += centred.T @ centred
+    return HeadStatistics(mean_row, covariance / len(rows))
 
 
 def with_one(features: AnyArray) -> Float64:
@@ -74,13 +79,13 @@ def log_offsets(features: AnyArray, rows: Float64) -> Float64:
     """Return a, (n,) float64: the mean over the vocabulary of log softmax(W ḡ + b), for features (n, D).
 
     The logits are computed blockwise, so that memory stays bounded. Above `LARGEST_EXACT_PARTITION` entities the
-    partition is estimated from as many rows, drawn with a fixed seed: exact costs n V D, which no longer pays.
+    partition is estimated from a few thousand rows, drawn with a fixed seed: exact costs n V D, which no longer pays.
     """
     extended = with_one(features)
     mean_logit = extended @ rows.mean(axis=0)
     drawn = rows
     if len(rows) > LARGEST_EXACT_PARTITION:
-        chosen = np.random.default_rng(0).choice(len(rows), LARGEST_EXACT_PARTITION, replace=False)
+        chosen = np.random.default_rng(0).choice(len(rows), min(_DRAWN, LARGEST_EXACT_PARTITION), replace=False)
         drawn = rows[np.sort(chosen)]
     partition = np.empty(len(extended))
     step = max(1, _BLOCK // len(drawn))

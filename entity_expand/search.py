@@ -16,7 +16,7 @@ from entity_expand.types import Bool, Float64, Int64
 WINDOW_TIERS = ((0, 1000.0), (41, 500.0), (75, 300.0))
 RANKING_TIERS = ((0, 1600.0), (20, 900.0), (35, 600.0), (70, 150.0))
 _NEAR = 128
-_LOWEST = -np.finfo(np.float64).max
+_LOWEST = -float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,34 +64,54 @@ class SearchSettings:
         return seeds if self.compatible_seeds is None else self.compatible_seeds
 
 
+@dataclass(frozen=True, slots=True)
+class Tiers:
+    """The weights of n members, and what every divergence from them needs.
+
+    Attributes:
+        weights: (n,) multiples t of the mean probability.
+        excess: (n,) t - 1.
+        total: Σ t.
+        entropy: Σ t ln t.
+    """
+
+    weights: Float64
+    excess: Float64
+    total: float
+    entropy: float
+
+
+def tiers_of(weights: Float64) -> Tiers:
+    """Return what a divergence needs of weights (n,)."""
+    return Tiers(weights, weights - 1.0, float(weights.sum()), float(weights @ np.log(weights)))
+
+
 @functools.lru_cache(maxsize=4096)
-def tier_weights(count: int, tiers: tuple[tuple[int, float], ...]) -> Float64:
-    """Return the weight of each of `count` places in the order of joining, (count,); read-only."""
-    firsts = np.array([first for first, _ in tiers])
-    weights = np.array([weight for _, weight in tiers])
-    chosen: Float64 = weights[np.searchsorted(firsts, np.arange(count), side="right") - 1]
-    chosen.flags.writeable = False
-    return chosen
+def tiers_at(count: int, steps: tuple[tuple[int, float], ...]) -> Tiers:
+    """Return the weights of `count` members by their places in the order of joining."""
+    firsts = np.array([first for first, _ in steps])
+    weights = np.array([weight for _, weight in steps])
+    return tiers_of(weights[np.searchsorted(firsts, np.arange(count), side="right") - 1])
 
 
-def divergence(pool: Pool, places: Int64, members: Int64, weights: Float64, own: bool) -> Float64:
+def divergence(pool: Pool, places: Int64, members: Int64, tiers: Tiers, own: bool) -> Float64:
     """Return KL(set || candidate) for each candidate, (w,) float64 (NOTES.md sections 9 and 9.1).
 
-    The set's distribution u is, before it is normalised, the candidate's mean probability m everywhere, `weights`
-    times m at the members, and, if `own`, the candidate's own probability at the candidate itself. Only the
+    The set's distribution u is, before it is normalised, the candidate's mean probability m everywhere, its tier's
+    weight times m at the members, and, if `own`, the candidate's own probability at the candidate itself. Only the
     candidate's probabilities at the members and its totals enter, so no (V,)-wide row is ever needed.
 
     Args:
         pool: Where the candidates' probabilities come from.
         places: (w,) candidates.
         members: (n,) members; if `own`, none of them is a candidate.
-        weights: (n,) multiples of the mean probability.
+        tiers: Weights of the n members.
         own: Whether the candidate itself counts with its own probability.
     """
     # With u = m s, a = u / sum(u) and T = sum(u) / m the divergence is (Σ s ln u - Σ s ln q) / T - ln T + ln V.
-    shares = pool.vocabulary - len(members) - own + float(weights.sum())
-    logs = float(weights @ np.log(weights)) - pool.log_total[places]
-    logs -= pool.weighted_logs(places, members, weights - 1.0)
+    shares = pool.vocabulary - len(members) - own + tiers.total
+    logs = tiers.entropy - pool.log_total[places]
+    logs -= pool.weighted_logs(places, members, tiers.excess)
     log_mean = pool.log_mean[places]
     total: Float64 | float = shares
     if own:
@@ -117,11 +137,12 @@ class SetSearch:
         self, pool: Pool, members: Int64, seeds: int, settings: SearchSettings, closed: Bool | None = None
     ) -> None:
         self.pool = pool
-        self.members: list[int] = []
+        self._order = np.empty(pool.size, dtype=np.int64)
+        self._count = 0
         self._settings = settings
         self._seeds = seeds
         self._left_out = settings.seeds_left_out(seeds)
-        self._scores = np.zeros(pool.size)
+        self._scores = np.zeros(pool.size, pool.precision)
         self._near = np.empty(0, dtype=np.int64)
         if closed is not None:
             self._scores[closed] = -np.inf
@@ -129,13 +150,19 @@ class SetSearch:
             self._join(member)
 
     @property
+    def members(self) -> Int64:
+        """The places of the members in the order of joining, seeds first, (n,); a view, valid until the next step."""
+        return self._order[: self._count]
+
+    @property
     def window(self) -> int:
         """The number of candidates that the next step examines."""
-        return self._settings.window_at(len(self.members) - self._left_out)
+        return self._settings.window_at(self._count - self._left_out)
 
     def close(self, place: int) -> None:
         """Bar an entity from joining."""
         self._scores[place] = -np.inf
+        self._near = self._near[self._near != place]
 
     def score(self, place: int) -> float:
         """Return the score of an open entity; -inf for a closed one."""
@@ -157,10 +184,8 @@ class SetSearch:
 
         The best of one step are among the best of the next, so the worst of those is a good and cheap edge.
         """
-        near = self._scores[self._near]
-        near = near[near > -np.inf]
-        if len(near) >= window:
-            return float(near.min())
+        if len(self._near) >= window:
+            return float(self._scores[self._near].min())
         count = min(max(_NEAR, window), len(self._scores))
         return max(float(np.partition(self._scores, -count)[-count]), _LOWEST)
 
@@ -172,29 +197,32 @@ class SetSearch:
         """
         candidates = self.candidates(window)
         if not len(candidates):
-            raise QueryError(f"No entity is left to join after {len(self.members)} members.")
+            raise QueryError(f"No entity is left to join after {self._count} members.")
         chosen = int(candidates[0])
         if len(candidates) > 1:
-            weights = tier_weights(len(self.members), WINDOW_TIERS)
-            kl = divergence(self.pool, candidates, np.array(self.members), weights, own=True)
+            tiers = tiers_at(self._count, WINDOW_TIERS)
+            kl = divergence(self.pool, candidates, self.members, tiers, own=True)
             chosen = int(candidates[kl.argmin()])
         self._join(chosen)
         return chosen
 
     def _join(self, place: int) -> None:
-        if self._settings.grow or len(self.members) < self._seeds:
+        if self._settings.grow or self._count < self._seeds:
             np.add(self._scores, self.pool.gains(place), out=self._scores)
-        self._scores[place] = -np.inf
-        self.members.append(place)
+        self.close(place)
+        self._order[self._count] = place
+        self._count += 1
 
     def similarities(self, places: Int64) -> Float64:
         """Return the mean over the seeds of what each adds to the score of entities, (T,) for (T,) places."""
-        shared: Float64 = np.mean([self.pool.gains(seed)[places] for seed in self.members[: self._seeds]], axis=0)
+        shared: Float64 = np.mean(
+            [self.pool.gains(seed)[places] for seed in self.members[: self._seeds].tolist()], axis=0
+        )
         return shared
 
     def ranking(self) -> tuple[Int64, Float64]:
         """Return the results in their final order, places and scores, (T,) each (NOTES.md section 9.1)."""
-        return rank(self.pool, np.array(self.members), self._left_out, self._settings)
+        return rank(self.pool, self.members, self._left_out, self._settings)
 
 
 def rank(pool: Pool, members: Int64, left_out: int, settings: SearchSettings) -> tuple[Int64, Float64]:
@@ -215,7 +243,7 @@ def rank(pool: Pool, members: Int64, left_out: int, settings: SearchSettings) ->
     order_of_joining = np.arange(1, len(joined) + 1)
     if not settings.rerank or not len(joined):
         return joined, 1.0 / order_of_joining
-    kl = divergence(pool, joined, members, tier_weights(len(members), RANKING_TIERS), own=False)
+    kl = divergence(pool, joined, members, tiers_at(len(members), RANKING_TIERS), own=False)
     kl_rank = np.empty(len(joined))
     kl_rank[np.argsort(kl, kind="stable")] = order_of_joining
     scores = (settings.rank_weight / order_of_joining + 1.0 / kl_rank).astype(np.float32)

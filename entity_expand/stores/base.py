@@ -73,7 +73,7 @@ class Record:
     entity: Entity
     trained: bool
     samples: int
-    evidence: tuple[Evidence, ...]
+    evidence: Sequence[Evidence]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import threading
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from entity_expand.errors import StoreError
 from entity_expand.stores.base import Evidence, Record
@@ -18,7 +18,7 @@ from entity_expand.types import Entity
 _SCHEMA = """
 CREATE TABLE entity (
     position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, trained INTEGER NOT NULL,
-    samples INTEGER NOT NULL, more TEXT NOT NULL);
+    samples INTEGER NOT NULL, aliases TEXT NOT NULL, attributes TEXT NOT NULL, evidence TEXT NOT NULL);
 CREATE TABLE spelling (folded TEXT NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (folded, position)) WITHOUT ROWID;
 """
 _MOST_COMPARED = 20_000
@@ -38,10 +38,10 @@ def write_names(path: Path, records: Iterable[Record]) -> None:
         connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _SCHEMA)
         for position, record in enumerate(records):
             entity = record.entity
-            evidence = [[item.text, item.mentions, item.image] for item in record.evidence]
-            more = json.dumps([entity.aliases, dict(entity.attributes), evidence])
-            row = (position, entity.id, entity.name, record.trained, record.samples, more)
-            connection.execute("INSERT INTO entity VALUES (?, ?, ?, ?, ?, ?)", row)
+            evidence = json.dumps([[item.text, item.mentions, item.image] for item in record.evidence])
+            about = (json.dumps(entity.aliases), json.dumps(dict(entity.attributes)), evidence)
+            row = (position, entity.id, entity.name, record.trained, record.samples, *about)
+            connection.execute("INSERT INTO entity VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
             spellings = {fold(name) for name in (entity.name, *entity.aliases)}
             connection.executemany(
                 "INSERT INTO spelling VALUES (?, ?)", [(text, position) for text in sorted(spellings)]
@@ -111,9 +111,7 @@ class Names:
             part = [int(position) for position in positions[start : start + _MOST_PER_QUERY]]
             marks = ", ".join("?" * len(part))
             rows = self._all(f"SELECT * FROM entity WHERE position IN ({marks})", part)
-            # One parse of all rows takes a fraction of the time of one parse per row.
-            details = json.loads("[" + ",".join([str(row[-1]) for row in rows]) + "]")
-            found.update({row[0]: _record(row, more) for row, more in zip(rows, details, strict=True)})
+            found.update({row[0]: _record(row) for row in rows})
         return [found[int(position)] for position in positions]
 
     def close(self) -> None:
@@ -122,10 +120,49 @@ class Names:
             self._connection.close()
 
 
-def _record(row: tuple[Any, ...], more: Any) -> Record:
-    _, identifier, name, trained, samples, _ = row
-    aliases, attributes, evidence = more
-    shown = tuple(
-        [Evidence(text, tuple([(start, end) for start, end in spans]), image) for text, spans, image in evidence]
-    )
-    return Record(Entity(identifier, name, tuple(aliases), attributes), bool(trained), samples, shown)
+class StoredEvidence(Sequence[Evidence]):
+    """Evidence as it is stored, decoded when it is first looked at: most of a long list never is."""
+
+    __slots__ = ("_decoded", "_stored")
+
+    def __init__(self, stored: str) -> None:
+        self._stored = stored
+        self._decoded: tuple[Evidence, ...] | None = None
+
+    def _all(self) -> tuple[Evidence, ...]:
+        if self._decoded is None:
+            items = json.loads(self._stored)
+            self._decoded = tuple(Evidence(text, tuple(map(tuple, spans)), image) for text, spans, image in items)
+        return self._decoded
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    @overload
+    def __getitem__(self, index: int) -> Evidence: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Evidence, ...]: ...
+    def __getitem__(self, index: int | slice) -> Evidence | tuple[Evidence, ...]:
+        return self._all()[index]
+
+    def __eq__(self, other: object) -> bool:
+        return tuple(self) == tuple(other) if isinstance(other, Sequence) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._all())
+
+    def __repr__(self) -> str:
+        return repr(self._all())
+
+
+def _record(row: tuple[Any, ...]) -> Record:
+    _, identifier, name, trained, samples, aliases, attributes, evidence = row
+    entity = Entity(identifier, name, _decoded(aliases, ()), _decoded(attributes, {}))
+    return Record(entity, bool(trained), samples, StoredEvidence(evidence))
+
+
+def _decoded(text: str, empty: Any) -> Any:
+    if len(text) == len("[]"):
+        return empty
+    found = json.loads(text)
+    return tuple(found) if isinstance(found, list) else found

@@ -9,7 +9,7 @@ import pytest
 from entity_expand import metrics
 from entity_expand.paper import distribution_pool, expand_jointly
 from entity_expand.pools import DistributionPool, Pool
-from entity_expand.search import RANKING_TIERS, SearchSettings, SetSearch, divergence, tier_weights
+from entity_expand.search import RANKING_TIERS, SearchSettings, SetSearch, divergence, tiers_at
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -40,7 +40,7 @@ def check(pool: Pool, eids: np.ndarray, stored: np.lib.npyio.NpzFile, problem: d
         assert eids[places].tolist() == stored["final"][number].tolist()
         if problem["expand_args"]["ranking"]:
             members = np.array(search.members)
-            kl = divergence(pool, members[3:], members, tier_weights(len(members), RANKING_TIERS), own=False)
+            kl = divergence(pool, members[3:], members, tiers_at(len(members), RANKING_TIERS), own=False)
             np.testing.assert_allclose(kl, stored["rerank_kl"][number], rtol=0, atol=2e-6)
             assert sorted(scores, reverse=True) == scores.tolist()
 

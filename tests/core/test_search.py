@@ -8,7 +8,7 @@ from entity_expand.paper import expand_jointly
 from entity_expand.plan import ExpandSettings, StoreFacts, plan, run, search_whole
 from entity_expand.pools import TablePool
 from entity_expand.scoring import query_vector
-from entity_expand.search import WINDOW_TIERS, SearchSettings, SetSearch, divergence, tier_weights
+from entity_expand.search import WINDOW_TIERS, SearchSettings, SetSearch, divergence, tiers_at, tiers_of
 from entity_expand.stores.base import Hits
 
 NOBODY = np.empty(0, dtype=np.int64)
@@ -54,7 +54,7 @@ def slow_expansion(world, seeds: list[int], size: int, weight: float, settings: 
             q = np.exp(log_q[i])
             u = np.full(len(q), 1 / len(q))
             u[i] = q[i]
-            u[members] = tier_weights(len(members), WINDOW_TIERS) / len(q)
+            u[members] = tiers_at(len(members), WINDOW_TIERS).weights / len(q)
             a = u / u.sum()
             divergences.append(float((a * (np.log(a) - log_q[i])).sum()))
         members.append(window[int(np.argmin(divergences))])
@@ -152,7 +152,7 @@ def test_the_divergence_is_that_of_the_definition(world) -> None:
         u[members] = weights * q.mean()
         a, b = u / u.sum(), q / q.sum()
         expected = float((a * np.log(a / b)).sum())
-        found = divergence(pool, np.array([place]), members, weights, own=True)
+        found = divergence(pool, np.array([place]), members, tiers_of(weights), own=True)
         np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 

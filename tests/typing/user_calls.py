@@ -55,7 +55,7 @@ def expand_with_settings(index: Path, seeds: Sequence[str]) -> tuple[Result, ...
 
 
 def read_a_result(expander: Expander, result: Result) -> str:
-    evidence: tuple[Evidence, ...] = result.evidence
+    evidence: Sequence[Evidence] = result.evidence
     picture: Path | None = expander.picture(evidence)
     shown = evidence[0].text if evidence else ""
     return f"{result.rank} {result.id} {result.name} {result.score:.3f} {result.similarity:.2f} {shown} {picture}"
