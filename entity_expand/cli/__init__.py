@@ -46,10 +46,10 @@ def group() -> None:
 
 
 def main() -> None:
-    """Run the command line; an error of this project becomes one line on standard error and exit code 2."""
+    """Run the command line; an error of this project or of the system becomes one line on standard error and exit code 2."""
     try:
         group(standalone_mode=True)
-    except EntityExpandError as error:
+    except (EntityExpandError, OSError) as error:
         print(f"entity-expand: {error}", file=sys.stderr)
         raise SystemExit(2) from error
 
