@@ -46,7 +46,7 @@ def group() -> None:
 
 
 def main() -> None:
-    """Run the command line; an error of this project or of the system becomes one line on standard error and exit code 2."""
+    """Run the command line; an error of this project or of the system becomes one line, and exit code 2."""
     try:
         group(standalone_mode=True)
     except (EntityExpandError, OSError) as error:
