@@ -48,8 +48,8 @@ demo-train: .venv/made ## Train and export the demo's bundle anew, from nothing 
 	@echo "Making the demo's corpus, model and bundle in $(DEMO_WORK) ..."
 	@rm -rf $(DEMO_WORK)
 	@$(DEV)/python -c 'from pathlib import Path; from entity_expand.demo import write_demo_corpus as w; w(Path("$(DEMO_WORK)/corpus"))'
-	@$(DEV)/entity-expand train training/configs/demo.toml --corpus $(DEMO_WORK)/corpus --out $(DEMO_WORK)/run
-	@$(DEV)/entity-expand export $(DEMO_WORK)/run $(DEMO_BUNDLE) --corpus $(DEMO_WORK)/corpus
+	@OMP_NUM_THREADS=1 $(DEV)/entity-expand train training/configs/demo.toml --corpus $(DEMO_WORK)/corpus --out $(DEMO_WORK)/run
+	@OMP_NUM_THREADS=1 $(DEV)/entity-expand export $(DEMO_WORK)/run $(DEMO_BUNDLE) --corpus $(DEMO_WORK)/corpus
 
 clean: ## Remove the virtual environments and all that was built.
 	@echo "Removing virtual environments, build folders and caches ..."
