@@ -86,7 +86,7 @@ def tiers_of(weights: Float64) -> Tiers:
     return Tiers(weights, weights - 1.0, float(weights.sum()), float(weights @ np.log(weights)))
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=512)
 def tiers_at(count: int, steps: tuple[tuple[int, float], ...]) -> Tiers:
     """Return the weights of `count` members by their places in the order of joining."""
     firsts = np.array([first for first, _ in steps])
@@ -239,7 +239,7 @@ def rank(pool: Pool, members: Int64, left_out: int, settings: SearchSettings) ->
     Returns:
         (n - left_out,) places and scores, by falling score. Without re-ranking the score is 1 / place.
     """
-    joined = members[left_out:]
+    joined = members[left_out:].copy()
     order_of_joining = np.arange(1, len(joined) + 1)
     if not settings.rerank or not len(joined):
         return joined, 1.0 / order_of_joining
