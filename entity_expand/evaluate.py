@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal, TypeAlias
@@ -113,23 +113,25 @@ def evaluate(
         classes=len({query.class_name for query in queries}),
         queries=len(queries),
         size=size,
-        unreachable=sum(not _holds(store, member) for member in members),
+        unreachable=sum(_position(store, member) is None for member in members),
         overall=quality(lists, truth),
         by_class=_by_class(lists, truth),
         rankings={(query.class_name, query.number): tuple(ids) for query, ids in lists.items()},
     )
 
 
-def _holds(store: Store, identifier: str) -> bool:
+def _position(store: Store, identifier: str) -> int | None:
+    """Return the position of an id, and of nothing that only goes by that name."""
     found = store.lookup(identifier)
-    return bool(found) and store.records(found[:1])[0].entity.id == identifier
+    return found[0] if found and _ids(store, np.array(found[:1]))[0] == identifier else None
 
 
 def _places(store: Store, query: Query) -> Int64:
-    missing = [seed for seed in query.seeds if not _holds(store, seed)]
+    found = {seed: _position(store, seed) for seed in query.seeds}
+    missing = [seed for seed, position in found.items() if position is None]
     if missing:
         raise QueryError(f"The seeds {', '.join(missing)} of class {query.class_name!r} are not in the index.")
-    return np.array([store.lookup(seed)[0] for seed in query.seeds], dtype=np.int64)
+    return np.array([found[seed] for seed in query.seeds], dtype=np.int64)
 
 
 def _ids(store: Store, positions: Int64) -> list[str]:
@@ -152,6 +154,8 @@ def _jointly(
         raise QueryError("The joint protocol expands by the heads; use the single protocol for space 'features'.")
     pool, rankings = _whole(store, settings.both_directions), {}
     rounds = _rounds(places)
+    if len({len(queries) for queries in rounds}) != 1:
+        raise QueryError("The joint protocol needs as many queries for each class; use the single protocol.")
     classes, seeds = len(rounds[0]), len(next(iter(places.values())))
     target = min(size + seeds, pool.size // classes)
     for queries in tqdm(rounds, desc="expand", unit="round", disable=None):
@@ -160,20 +164,15 @@ def _jointly(
     return rankings, target - seeds
 
 
-def _rounds(queries: Mapping[Query, Int64]) -> list[list[Query]]:
+def _rounds(queries: Iterable[Query]) -> list[list[Query]]:
+    """Return the queries of each number, by class."""
     ordered = sorted(queries, key=lambda query: (query.number, query.class_name))
-    rounds = [list(group) for _, group in groupby(ordered, key=lambda query: query.number)]
-    if len({len(group) for group in rounds}) != 1:
-        raise QueryError("The joint protocol needs as many queries for each class; use the single protocol.")
-    return rounds
+    return [list(group) for _, group in groupby(ordered, key=lambda query: query.number)]
 
 
 def quality(lists: Mapping[Query, Sequence[str]], truth: Mapping[str, frozenset[str]]) -> Quality:
     """Compare ranked ids with the members of each query's class, by every definition."""
-    rounds = [
-        list(group)
-        for _, group in groupby(sorted(lists, key=lambda q: (q.number, q.class_name)), key=lambda q: q.number)
-    ]
+    rounds = _rounds(lists)
 
     def mean(metric: metrics.Metric, cut: int, without_seeds: bool) -> float:
         return metrics.mean_over_classes_then_queries(

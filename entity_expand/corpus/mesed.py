@@ -8,9 +8,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from entity_expand.corpus.lines import clean, identifier_of, open_regular, read_lines
+from entity_expand.corpus.lines import identifier_of, open_regular, read_lines
 from entity_expand.corpus.report import Note, Tally
-from entity_expand.corpus.rows import Row, entity_position, read_image, read_split
+from entity_expand.corpus.rows import Row, entity_position, read_row
 from entity_expand.types import Entity
 
 ENTITIES = "entity2id.txt"
@@ -64,27 +64,13 @@ def parse_row(record: Mapping[str, Any], positions: Mapping[str, int], note: Not
     if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
         note("row", "tokens is not a list of texts")
         return None
-    text = " ".join(tokens)
-    if not clean(text):
-        note("row", "the text holds a NUL or a lone surrogate")
-        return None
-    listed = record.get("entityMentions")
-    if not isinstance(listed, list) or not listed:
-        note("row", "no mention")
-        return None
-    if not text.strip():
-        text, tokens = "", []
     # ends[k] is the character after token k; token k starts at ends[k] - len(tokens[k]).
     ends = [end + number for number, end in enumerate(accumulate(map(len, tokens)))]
-    mentions = [_mention(mention, tokens, ends, positions, note) for mention in listed]
-    kept = tuple(mention for mention in mentions if mention is not None)
-    if not kept:
-        note("row", "no usable mention")
-        return None
-    split = read_split(record, note)
-    if split is None:
-        return None
-    return Row(text, kept, read_image(record, note), split, len(tokens))
+
+    def read_mention(mention: object, text: str, note: Note) -> tuple[int, int, int] | None:
+        return _mention(mention, tokens if text else [], ends, positions, note)
+
+    return read_row(record, " ".join(tokens), record.get("entityMentions"), read_mention, len(tokens), note)
 
 
 def _mention(

@@ -18,7 +18,7 @@ from entity_expand.corpus.lines import (
     read_lines,
 )
 from entity_expand.corpus.report import Note, Tally
-from entity_expand.corpus.rows import DEFAULT_SPLIT, Row, entity_position, read_image, read_split
+from entity_expand.corpus.rows import DEFAULT_SPLIT, Row, entity_position, read_row
 from entity_expand.errors import CorpusError
 from entity_expand.files import read_json, replacing, write_json
 from entity_expand.types import Entity, id_order
@@ -114,24 +114,11 @@ def parse_row(record: Mapping[str, Any], positions: Mapping[str, int], note: Not
     if not isinstance(text, str):
         note("row", "the text is not a text", text)
         return None
-    if not clean(text):
-        note("row", "the text holds a NUL or a lone surrogate")
-        return None
-    listed = record.get("mentions")
-    if not isinstance(listed, list) or not listed:
-        note("row", "no mention")
-        return None
-    if not text.strip():
-        text = ""
-    mentions = [_mention(mention, text, positions, note) for mention in listed]
-    kept = tuple(mention for mention in mentions if mention is not None)
-    if not kept:
-        note("row", "no usable mention")
-        return None
-    split = read_split(record, note)
-    if split is None:
-        return None
-    return Row(text, kept, read_image(record, note), split, len(text.split()))
+
+    def read_mention(mention: object, text: str, note: Note) -> tuple[int, int, int] | None:
+        return _mention(mention, text, positions, note)
+
+    return read_row(record, text, record.get("mentions"), read_mention, len(text.split()), note)
 
 
 def _mention(mention: object, text: str, positions: Mapping[str, int], note: Note) -> tuple[int, int, int] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from entity_expand.corpus.lines import clean
@@ -35,6 +35,41 @@ class Row:
     image: str | None
     split: str
     words: int = 0
+
+
+ReadMention = Callable[[object, str, Note], tuple[int, int, int] | None]
+
+
+def read_row(
+    record: Mapping[str, object], text: str, mentions: object, read_mention: ReadMention, words: int, note: Note
+) -> Row | None:
+    """Put a row together from what both layouts hold, or count why it is dropped and return None.
+
+    Args:
+        record: The object of the file, for `image` and `split`.
+        text: The sentence; blank for a picture without one.
+        mentions: What the file lists as mentions, not checked.
+        read_mention: Reads one of them, given the text ("" if it is blank).
+        words: Number of words of the text.
+        note: Receives what is dropped.
+    """
+    if not clean(text):
+        note("row", "the text holds a NUL or a lone surrogate")
+        return None
+    if not isinstance(mentions, list) or not mentions:
+        note("row", "no mention")
+        return None
+    if not text.strip():
+        text, words = "", 0
+    found = [read_mention(mention, text, note) for mention in mentions]
+    kept = tuple(mention for mention in found if mention is not None)
+    if not kept:
+        note("row", "no usable mention")
+        return None
+    split = read_split(record, note)
+    if split is None:
+        return None
+    return Row(text, kept, read_image(record, note), split, words)
 
 
 def entity_position(value: object, positions: Mapping[str, int], identifier: str | None, note: Note) -> int:
