@@ -121,22 +121,20 @@ def _index(bundle: Bundle, encoder: Encoder, corpus: Corpus, root: Path, setting
     trained = _trained_rows(bundle, corpus, selection)
     meta = _meta(bundle, corpus, selection, settings, int((trained >= 0).sum()))
     name = _version_name(meta, settings)
-    missing = len(corpus.entities) - len(selection.entities)
-    report = IndexReport(meta.entities, meta.trained, meta.samples, missing, up_to_date=False)
-    if _is_current(root, name, meta):
-        _tidy(root, name)
-        return IndexReport(meta.entities, meta.trained, meta.samples, missing, up_to_date=True)
-    work = root / _BUILDING / name
-    work.mkdir(parents=True, exist_ok=True)
-    features = _features(encoder, corpus, selection, settings, work)
-    version = work / "version"
-    shutil.rmtree(version, ignore_errors=True)
-    version.mkdir()
-    records = _records(corpus, selection, trained, settings.evidence)
-    write_version(version, meta, _blocks(bundle, features, trained), records, settings.table_bytes)
-    use_version(root, version, name)
+    up_to_date = _is_current(root, name, meta)
+    if not up_to_date:
+        work = root / _BUILDING / name
+        work.mkdir(parents=True, exist_ok=True)
+        features = _features(encoder, corpus, selection, settings, work)
+        version = work / "version"
+        shutil.rmtree(version, ignore_errors=True)
+        version.mkdir()
+        records = _records(corpus, selection, trained, settings.evidence)
+        write_version(version, meta, _blocks(bundle, features, trained), records, settings.table_bytes)
+        use_version(root, version, name)
     _tidy(root, name)
-    return report
+    without_samples = len(corpus.entities) - meta.entities
+    return IndexReport(meta.entities, meta.trained, meta.samples, without_samples, up_to_date)
 
 
 def _tidy(root: Path, name: str) -> None:
