@@ -11,6 +11,16 @@ EntityExpandError
 │   └── ParityError        an exported graph differs from the model it came from
 ├── EncoderError           the encoder could not be loaded or refused its input
 ├── StoreError             an index is missing, damaged, busy or does not fit
+│   ├── IndexMissingError  there is no index under this name
+│   ├── IndexMismatchError an index was made with another bundle, mapping or similarity
+│   ├── IndexChangedError  an index was changed while it was being read
+│   ├── StoreBusyError     another run is at work on the index
+│   └── ServerError        the search server did not do what it was asked
+│       ├── UnreachableError   no answer came
+│       ├── DeadlineError      it took longer than allowed
+│       ├── OverloadedError    it has too much to do, or too little memory
+│       ├── ReadOnlyError      it takes no changes, as when its disk is full
+│       └── AccessError        it does not know the caller, or does not let them do this
 └── QueryError             an expansion was asked for that cannot be answered
     ├── UnknownSeedError   a seed names no entity
     └── AmbiguousSeedError a seed names more than one entity
@@ -66,6 +76,56 @@ class EncoderError(EntityExpandError):
 
 class StoreError(EntityExpandError):
     """An index is missing, damaged, busy or does not fit the bundle it is opened with."""
+
+
+class IndexMissingError(StoreError):
+    """There is no index under this name."""
+
+
+class IndexMismatchError(StoreError):
+    """An index was made with another bundle, another version of the mapping or another similarity."""
+
+
+class IndexChangedError(StoreError):
+    """An index was changed while it was being read; the same request may succeed now."""
+
+
+class StoreBusyError(StoreError):
+    """Another run is at work on the index."""
+
+
+class ServerError(StoreError):
+    """The search server did not do what it was asked.
+
+    Attributes:
+        status: Its HTTP status; None if no answer came.
+        reason: What it said, shortened.
+    """
+
+    def __init__(self, message: str, status: int | None = None, reason: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
+class UnreachableError(ServerError):
+    """No answer came, or the server says that it cannot serve now."""
+
+
+class DeadlineError(ServerError):
+    """It took longer than allowed."""
+
+
+class OverloadedError(ServerError):
+    """The server has too much to do, or too little memory for the request."""
+
+
+class ReadOnlyError(ServerError):
+    """The server takes no changes, as when its disk is nearly full."""
+
+
+class AccessError(ServerError):
+    """The server does not know the caller, or does not let them do this."""
 
 
 class QueryError(EntityExpandError):
