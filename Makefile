@@ -5,7 +5,7 @@ PYTHON ?= python3
 WORKERS ?= 2
 DEMO := .venv-demo/bin
 DEV := .venv/bin
-DEV_EXTRAS := cpu,corpus,train,export,weights,dev
+DEV_EXTRAS := cpu,corpus,train,export,weights,async,servers,dev
 PYTEST := OMP_NUM_THREADS=1 $(DEV)/python -m pytest -n $(WORKERS)
 DEMO_BUNDLE := entity_expand/demo/bundle
 DEMO_WORK := build/demo
@@ -30,7 +30,7 @@ demo: .venv-demo/made ## Index a small corpus, expand a set and show it with pic
 	@$(DEMO)/entity-expand demo
 
 test: .venv/made ## Run all tests but those that need the folder `shared` beside the checkout.
-	@echo "Running the tests that need nothing but this checkout ..."
+	@echo "Running the tests that need nothing but this checkout; they start a real Elasticsearch from jars, fetched on first use ..."
 	@$(PYTEST) -m "not shared"
 
 test-shared: .venv/made ## Run the tests that need the folder `shared` beside the checkout.

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+pytest_plugins = ["servers.fixtures"]
+
 _LEFT_OUT = pytest.StashKey[set[str]]()
 
 
