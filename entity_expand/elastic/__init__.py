@@ -1,0 +1,1 @@
+"""The store on an Elasticsearch server: addresses, connections, documents and queries."""
