@@ -116,7 +116,7 @@ def export_state(bundle: Path) -> str | None:
 
 def index_state(index: Path) -> str | None:
     """Expand a set; return the names and scores."""
-    from entity_expand.expand import Expander
+    from entity_expand.expander import Expander
 
     with Expander.open(index) as expander:
         found = expander.expand(["Place 1", "Place 5", "Place 9"], 20)

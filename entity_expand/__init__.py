@@ -22,15 +22,17 @@ from entity_expand.errors import (
     StoreError,
     UnknownSeedError,
 )
-from entity_expand.expand import Expander
+from entity_expand.expand import ExpandQuery
+from entity_expand.expander import AsyncExpander, Expander
 from entity_expand.plan import ExpandSettings
 from entity_expand.results import Expansion, Result, Seed
 from entity_expand.search import SearchSettings
-from entity_expand.stores import Evidence, MemoryStore
+from entity_expand.stores import Evidence, Filter, MemoryStore
 from entity_expand.types import Entity
 
 __all__ = [
     "AmbiguousSeedError",
+    "AsyncExpander",
     "BundleError",
     "CheckpointError",
     "ConfigError",
@@ -39,9 +41,11 @@ __all__ = [
     "Entity",
     "EntityExpandError",
     "Evidence",
+    "ExpandQuery",
     "ExpandSettings",
     "Expander",
     "Expansion",
+    "Filter",
     "ImageError",
     "MemoryStore",
     "MissingExtraError",

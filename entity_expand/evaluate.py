@@ -12,13 +12,15 @@ from tqdm import tqdm
 
 from entity_expand import metrics
 from entity_expand.corpus.queries import Query
+from entity_expand.drive import run
 from entity_expand.errors import QueryError
-from entity_expand.expand import rank_positions
 from entity_expand.paper import expand_jointly
-from entity_expand.plan import ExpandSettings
+from entity_expand.plan import ExpandSettings, Ranking, ranking_steps
 from entity_expand.pools import Pool, VectorPool
-from entity_expand.stores.base import Store
+from entity_expand.stores.base import Describe, Lookup, Matching, Reader, Rows, Store, ask
 from entity_expand.types import Int64
+
+_BLOCK = 500
 
 Protocol: TypeAlias = Literal["joint", "single"]
 
@@ -97,15 +99,16 @@ def evaluate(
     empty = sorted({query.class_name for query in queries if not truth.get(query.class_name)})
     if empty:
         raise QueryError(f"No members are given for the classes {', '.join(empty)}.")
-    places = {query: _places(store, query) for query in queries}
+    reader = store.begin()
+    places = _places(reader, queries)
     if protocol == "joint":
-        rankings, size = _jointly(store, places, size, chosen)
+        rankings, size = _jointly(reader, places, size, chosen)
     else:
         rankings = {
-            query: rank_positions(store, seeds, size, chosen, np.empty(0, dtype=np.int64)).positions
+            query: _ranked(reader, seeds, size, chosen).positions
             for query, seeds in tqdm(places.items(), desc="expand", unit="query", disable=None)
         }
-    lists = {query: _ids(store, ranking) for query, ranking in rankings.items()}
+    lists = {query: _ids(reader, ranking.tolist()) for query, ranking in rankings.items()}
     members = frozenset[str]().union(*(truth[query.class_name] for query in queries))
     return Evaluation(
         protocol=protocol,
@@ -113,54 +116,71 @@ def evaluate(
         classes=len({query.class_name for query in queries}),
         queries=len(queries),
         size=size,
-        unreachable=sum(_position(store, member) is None for member in members),
+        unreachable=len(members) - len(_positions(reader, sorted(members))),
         overall=quality(lists, truth),
         by_class=_by_class(lists, truth),
         rankings={(query.class_name, query.number): tuple(ids) for query, ids in lists.items()},
     )
 
 
-def _position(store: Store, identifier: str) -> int | None:
-    """Return the position of an id, and of nothing that only goes by that name."""
-    found = store.lookup(identifier)
-    return found[0] if found and _ids(store, np.array(found[:1]))[0] == identifier else None
+def _ranked(reader: Reader, seeds: Int64, size: int, settings: ExpandSettings) -> Ranking:
+    nobody = np.empty(0, dtype=np.int64)
+    whole = reader.whole(settings.both_directions)
+    return run(ranking_steps(seeds, size, settings, nobody, reader.facts, whole), reader)
 
 
-def _places(store: Store, query: Query) -> Int64:
-    found = {seed: _position(store, seed) for seed in query.seeds}
-    missing = [seed for seed, position in found.items() if position is None]
-    if missing:
-        raise QueryError(f"The seeds {', '.join(missing)} of class {query.class_name!r} are not in the index.")
-    return np.array([found[seed] for seed in query.seeds], dtype=np.int64)
+def _places(reader: Reader, queries: Sequence[Query]) -> dict[Query, Int64]:
+    """Return the positions of the seeds of each query; seeds are ids here, never names."""
+    found = _positions(reader, sorted({seed for query in queries for seed in query.seeds}))
+    for query in queries:
+        missing = [seed for seed in query.seeds if seed not in found]
+        if missing:
+            raise QueryError(f"The seeds {', '.join(missing)} of class {query.class_name!r} are not in the index.")
+    return {query: np.array([found[seed] for seed in query.seeds], dtype=np.int64) for query in queries}
 
 
-def _ids(store: Store, positions: Int64) -> list[str]:
-    return [record.entity.id for record in store.records(positions.tolist())]
+def _positions(reader: Reader, identifiers: Sequence[str]) -> dict[str, int]:
+    """Return the position of each id that the index holds, and of nothing that only goes by that name."""
+    found: dict[str, int] = {}
+    for start in range(0, len(identifiers), _BLOCK):
+        part = tuple(identifiers[start : start + _BLOCK])
+        readings = run(ask(Lookup(part)), reader)
+        firsts = {text: reading[0] for text, reading in zip(part, readings, strict=True) if reading}
+        names = _ids(reader, list(firsts.values()))
+        found |= {text: place for (text, place), name in zip(firsts.items(), names, strict=True) if name == text}
+    return found
 
 
-def _whole(store: Store, weight: float) -> Pool:
-    pool = store.whole(weight)
+def _ids(reader: Reader, positions: Sequence[int]) -> list[str]:
+    return [record.entity.id for record in run(ask(Describe(tuple(positions))), reader)]
+
+
+def _whole(reader: Reader, weight: float) -> tuple[Pool, Int64]:
+    """Return all entities as one pool, and their positions."""
+    positions = run(ask(Matching(None)), reader)
+    pool = reader.whole(weight)
     if pool is None:
-        rows = store.rows(np.arange(store.meta.entities))
-        pool = VectorPool(rows, store.meta.vocabulary, weight)
-    return pool
+        pool = VectorPool(run(ask(Rows(positions)), reader), reader.facts.meta.vocabulary, weight)
+    return pool, positions
 
 
 def _jointly(
-    store: Store, places: Mapping[Query, Int64], size: int, settings: ExpandSettings
+    reader: Reader, places: Mapping[Query, Int64], size: int, settings: ExpandSettings
 ) -> tuple[dict[Query, Int64], int]:
     """Expand the queries of each number together; return the rankings and the size that was possible."""
     if settings.space == "features":
         raise QueryError("The joint protocol expands by the heads; use the single protocol for space 'features'.")
-    pool, rankings = _whole(store, settings.both_directions), {}
+    (pool, positions), rankings = _whole(reader, settings.both_directions), {}
     rounds = _rounds(places)
     if len({len(queries) for queries in rounds}) != 1:
         raise QueryError("The joint protocol needs as many queries for each class; use the single protocol.")
     classes, seeds = len(rounds[0]), len(next(iter(places.values())))
     target = min(size + seeds, pool.size // classes)
     for queries in tqdm(rounds, desc="expand", unit="round", disable=None):
-        searches = expand_jointly(pool, [places[query] for query in queries], settings.search, target)
-        rankings.update({query: search.ranking()[0] for query, search in zip(queries, searches, strict=True)})
+        seed_sets = [np.searchsorted(positions, places[query]) for query in queries]
+        searches = expand_jointly(pool, seed_sets, settings.search, target)
+        found = zip(queries, searches, strict=True)
+        rankings.update({query: positions[search.ranking()[0]] for query, search in found})
     return rankings, target - seeds
 
 

@@ -1,4 +1,4 @@
-"""The plan of an expansion against a store: a generator without I/O, and its driver.
+"""The plan of an expansion against a store: a generator of requests, without I/O.
 
 Scores are inner products (`scoring.py`), so candidates come from nearest-neighbour queries:
 
@@ -9,17 +9,17 @@ Scores are inner products (`scoring.py`), so candidates come from nearest-neighb
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import dataclasses
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
 
-from entity_expand.errors import ConfigError
+from entity_expand.errors import ConfigError, QueryError
 from entity_expand.pools import Pool, VectorPool
-from entity_expand.scoring import EntityRows, query_vector
+from entity_expand.scoring import EntityRows, feature_rows, query_vector
 from entity_expand.search import SearchSettings, SetSearch
-from entity_expand.stores.base import Hits, Store
+from entity_expand.stores.base import Facts, Filter, Matching, Nearest, Rows, Steps, VectorField, ask
 from entity_expand.types import Float64, Int64
 
 _ROUNDING = 1e-5
@@ -54,26 +54,6 @@ class ExpandSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """A request for the stored rows of entities, answered by `EntityRows` in this order."""
-
-    positions: Int64
-
-
-@dataclass(frozen=True, slots=True)
-class Nearest:
-    """A request for the entities nearest to a query vector, answered by `Hits`."""
-
-    query: Float64
-    size: int
-    excluded: Int64
-
-
-Request: TypeAlias = Rows | Nearest
-Answer: TypeAlias = EntityRows | Hits
-
-
-@dataclass(frozen=True, slots=True)
 class Ranking:
     """The outcome of a plan: positions and scores by falling score, (T,) each.
 
@@ -88,57 +68,126 @@ class Ranking:
 
 
 @dataclass(frozen=True, slots=True)
-class StoreFacts:
-    """What a plan must know of the store beforehand: V, n, and the largest norm of its vectors."""
+class Space:
+    """Where scores are inner products: which vectors are searched, and what stored rows look like there.
 
-    vocabulary: int
-    entities: int
+    Attributes:
+        field: The vectors that are searched.
+        largest_norm: The largest norm among them.
+        both_directions: λ.
+        facts: About the index.
+    """
+
+    field: VectorField
     largest_norm: float
+    both_directions: float
+    facts: Facts
+
+    @classmethod
+    def of(cls, settings: ExpandSettings, facts: Facts) -> Space:
+        """Return the space of some settings.
+
+        Raises:
+            QueryError: The index does not hold the vectors that this needs.
+        """
+        weight = settings.both_directions if settings.space == "heads" else 0.0
+        name: VectorField = "feature" if settings.space == "features" else "pair" if weight else "head"
+        if name not in facts.largest_norms:
+            raise QueryError(
+                f"The index holds the vectors {', '.join(facts.largest_norms)}; space {settings.space!r} with "
+                f"both_directions={settings.both_directions} needs {name!r}. Choose others, or index with them."
+            )
+        return cls(name, facts.largest_norms[name], weight, facts)
+
+    def rows(self, stored: EntityRows) -> EntityRows:
+        """Return rows whose inner products are the scores of this space."""
+        if self.field != "feature":
+            return stored
+        return feature_rows(stored, self.facts.mean_feature, self.facts.meta.vocabulary)
+
+    def query(self, rows: EntityRows) -> Float64:
+        """Return the vector of this space that a set asks with, for `rows` of its members."""
+        return query_vector(rows, self.both_directions)
+
+    def pool(self, stored: EntityRows) -> VectorPool:
+        """Return a pool of entities."""
+        return VectorPool(self.rows(stored), self.facts.meta.vocabulary, self.both_directions)
+
+
+def ranking_steps(
+    seeds: Int64, size: int, settings: ExpandSettings, excluded: Int64, facts: Facts, whole: Pool | None = None,
+    filtered: Filter | None = None,
+) -> Steps[Ranking]:  # fmt: skip
+    """Expand one set by the way that fits: inside `whole`, all entities with their scores, or by a plan."""
+    if whole is None or settings.space == "features":
+        return (yield from plan(seeds, size, settings, excluded, facts, filtered))
+    if filtered is not None:
+        passing = np.union1d((yield from ask(Matching(filtered))), seeds)
+        excluded = np.union1d(excluded, np.setdiff1d(np.arange(whole.size), passing))
+    return search_whole(whole, seeds, size, settings.search, excluded)
 
 
 def plan(
-    seeds: Int64, size: int, settings: ExpandSettings, excluded: Int64, facts: StoreFacts
-) -> Generator[Request, Answer, Ranking]:
+    seeds: Int64, size: int, settings: ExpandSettings, excluded: Int64, facts: Facts, filtered: Filter | None = None
+) -> Steps[Ranking]:
     """Expand one set against a store that answers requests.
 
     Args:
         seeds: (S,) positions, in query order.
-        size: How many results.
-        settings: How to expand, in the space of the heads.
+        size: How many results; fewer come back if there are no more.
+        settings: How to expand.
         excluded: (x,) positions that may not join; no seeds among them.
-        facts: About the store.
+        facts: About the index.
+        filtered: Which entities may join; None for all.
 
     Returns:
         The ranking. It is exact if every candidate that was examined is provably the one a full scan would give.
+
+    Raises:
+        QueryError: The index does not hold the vectors that the settings need.
     """
-    weight = settings.both_directions
-    target = min(len(seeds) + size, facts.entities - len(excluded))
-    members, rows, fetches, exact = seeds, _rows((yield Rows(seeds))), 0, True
+    space, search_settings = Space.of(settings, facts), in_space(settings)
+    target, limit = len(seeds) + size, settings.max_fetches if search_settings.grow else 1
+    members, rows = seeds, space.rows((yield from ask(Rows(seeds))))
+    fetches, exact = 0, facts.exact
     while True:
-        query, last = query_vector(rows, weight), fetches + 1 == settings.max_fetches
+        query, last = space.query(rows), limit is not None and fetches + 1 >= limit
         wanted = max(settings.pool_size << fetches, target - len(members) if last else 0)
-        hits = _hits((yield Nearest(query, wanted, np.union1d(members, excluded))))
+        barred = np.union1d(members, excluded)
+        hits = yield from ask(Nearest(space.field, query, wanted, barred, filtered))
         fetches += 1
         positions = np.union1d(members, hits.positions)
-        pool = VectorPool(_rows((yield Rows(positions))), facts.vocabulary, weight)
-        search = SetSearch(pool, np.searchsorted(positions, members), len(seeds), settings.search)
-        reach = _Reach(pool, hits.floor, query, facts.largest_norm)
+        if hits.floor == -np.inf:
+            target = min(target, len(positions))
+        pool = space.pool((yield from ask(Rows(positions))))
+        search = SetSearch(pool, np.searchsorted(positions, members), len(seeds), search_settings)
+        reach = _Reach(pool, hits.floor, query, space.largest_norm)
         exact = _grow(search, reach, target, trust=last) and exact
-        members, rows = positions[search.members], pool.rows.take(search.members)
+        members = positions[search.members]
+        rows = pool.rows.take(search.members if search_settings.grow else search.members[: len(seeds)])
         if len(members) >= target:
             places, scores = search.ranking()
             return Ranking(positions[places], scores, search.similarities(places), exact, fetches)
 
 
+def in_space(settings: ExpandSettings) -> SearchSettings:
+    """Return how a set grows: as the settings say, in feature space by the seeds alone."""
+    if settings.space == "heads":
+        return settings.search
+    return dataclasses.replace(settings.search, window=1, window_growth=0, grow=False, rerank=False)
+
+
 def _grow(search: SetSearch, reach: _Reach, target: int, trust: bool) -> bool:
     """Let entities join until the set is full or the pool must be fetched again; return whether all was proved."""
     proved = True
-    while len(search.members) < target:
+    while len(search.members) < target and len(search.candidates(1)):
         if not reach.certain(search):
             if not trust:
                 break
             proved = False
-        reach.move(search.step(search.window))
+        joined = search.step(search.window)
+        if search.grows:
+            reach.move(joined)
     return proved
 
 
@@ -173,30 +222,21 @@ class _Reach:
         self._length += float(np.linalg.norm(gain))
 
 
-def _rows(answer: Answer) -> EntityRows:
-    if not isinstance(answer, EntityRows):
-        raise TypeError(f"the store answered a request for rows with {type(answer).__name__}")
-    return answer
+def rank_pool(pool: Pool, positions: Int64, seeds: Int64, size: int, settings: SearchSettings) -> Ranking:
+    """Expand one set inside a pool that someone else has chosen.
 
+    Args:
+        pool: Entities in id order.
+        positions: (K,) what the ranking calls them.
+        seeds: (S,) places in the pool, in query order.
+        size: How many results; fewer if the pool has no more.
+        settings: How the set grows and is ranked.
 
-def _hits(answer: Answer) -> Hits:
-    if not isinstance(answer, Hits):
-        raise TypeError(f"the store answered a request for neighbours with {type(answer).__name__}")
-    return answer
-
-
-def run(steps: Generator[Request, Answer, Ranking], store: Store) -> Ranking:
-    """Drive a plan against a store."""
-    try:
-        request = next(steps)
-        while True:
-            if isinstance(request, Rows):
-                request = steps.send(store.rows(request.positions))
-            else:
-                request = steps.send(store.nearest(request.query, request.size, request.excluded))
-    except StopIteration as done:
-        ranking: Ranking = done.value
-        return ranking
+    Returns:
+        The ranking; it is not exact, since nothing is known of the entities outside.
+    """
+    inside = search_whole(pool, seeds, size, settings, np.empty(0, dtype=np.int64))
+    return dataclasses.replace(inside, positions=positions[inside.positions], exact=False)
 
 
 def search_whole(pool: Pool, seeds: Int64, size: int, settings: SearchSettings, excluded: Int64) -> Ranking:

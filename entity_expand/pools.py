@@ -5,7 +5,7 @@ sentences hold the members. The search is the same over all of them:
 
 - `DistributionPool` holds the paper's own matrices, every mean log-probability and mean probability (V, V).
 - `TablePool` is a whole index with its scores computed ahead.
-- `VectorPool` is part of an index: rows fetched for one query, scores computed when a member joins.
+- `VectorPool` is part of an index: rows fetched for one query, scores computed as they are needed.
 """
 
 from __future__ import annotations
@@ -40,6 +40,12 @@ class Pool(Protocol):
     log_mean: Float64
     log_own: Float64
 
+    def known(self, places: Int64) -> bool:
+        """Return whether the numbers of all `places` are at hand."""
+
+    def expect(self, places: Int64) -> None:
+        """Bring the numbers of `places` to hand, all at once: they are likely to be asked for."""
+
     def gains(self, place: int) -> AnyArray:
         """Return what the member at `place` adds to the score of each entity, (K,)."""
 
@@ -66,6 +72,13 @@ class DistributionPool:
         self.log_total: Float64 = self._log.sum(axis=1)
         self.log_mean: Float64 = np.log(probabilities.mean(axis=1))
         self.log_own: Float64 = self._log.diagonal().copy()
+
+    def known(self, places: Int64) -> bool:
+        """Return True: all numbers are at hand."""
+        return True
+
+    def expect(self, places: Int64) -> None:
+        """Do nothing."""
 
     def gains(self, place: int) -> Float64:
         """Return Z_j, the standardised mean log-probabilities, (V,)."""
@@ -113,6 +126,13 @@ class TablePool(_StoredPool):
         self._table = table
         self._both_directions = both_directions
 
+    def known(self, places: Int64) -> bool:
+        """Return True: all numbers are at hand."""
+        return True
+
+    def expect(self, places: Int64) -> None:
+        """Do nothing."""
+
     def gains(self, place: int) -> AnyArray:
         """Return Z_j[v] + λ Z_v[j] for all v, (n,)."""
         row: AnyArray = self._table[place]
@@ -124,7 +144,9 @@ class TablePool(_StoredPool):
 
 
 class VectorPool(_StoredPool):
-    """Rows of some entities; scores are computed as they are needed.
+    """Rows of some entities; their scores are computed when they are first needed, for many entities at once.
+
+    The products are summed in float64 and rounded to float32, as in a table, so both give the same numbers.
 
     Args:
         rows: Of the K entities, in id order.
@@ -136,21 +158,36 @@ class VectorPool(_StoredPool):
         super().__init__(rows, np.einsum("kw,kw->k", rows.scaled, rows.head, dtype=np.float64), vocabulary)
         self.rows = rows
         self.both_directions = both_directions
-        self._head, self._scaled = rows.head.astype(np.float64), rows.scaled.astype(np.float64)
+        self._head = rows.head.astype(np.float64)
+        self._backward = rows.scaled.astype(np.float64) if both_directions else None
+        self._scores = np.empty((self.size, self.size), dtype=np.float32)
+        self._known = np.zeros(self.size, dtype=bool)
         self._columns: dict[int, Float32] = {}
+
+    def known(self, places: Int64) -> bool:
+        """Return whether the scores that `places` give to all others are computed."""
+        return bool(self._known[places].all())
+
+    def expect(self, places: Int64) -> None:
+        """Compute the scores that `places` give to all others, in one matrix product."""
+        missing = places[~self._known[places]]
+        if len(missing):
+            self._scores[missing] = self.rows.scaled[missing].astype(np.float64) @ self._head.T
+            self._known[missing] = True
 
     def gains(self, place: int) -> AnyArray:
         """Return Z_j[v] + λ Z_v[j] for all v of the pool, (K,)."""
-        row: AnyArray = (self._head @ self._scaled[place]).astype(np.float32)
-        return row + self.both_directions * self._toward(place) if self.both_directions else row
+        self.expect(np.array([place]))
+        row: AnyArray = self._scores[place]
+        return row if self._backward is None else row + self.both_directions * self._toward(place, self._backward)
 
-    def _toward(self, member: int) -> Float32:
-        """Return Z_i[member] for every entity i of the pool, (K,); kept, since a member is asked for at every step."""
+    def _toward(self, member: int, backward: Float64) -> Float32:
+        """Return Z_i[member] for every entity i of the pool, (K,)."""
         if member not in self._columns:
-            self._columns[member] = (self._scaled @ self._head[member]).astype(np.float32)
+            self._columns[member] = (backward @ self._head[member]).astype(np.float32)
         return self._columns[member]
 
     def weighted_logs(self, places: Int64, members: Int64, weights: Float64) -> Float64:
         """Return the weighted sums of σ_i Z_i[j] + a_i, (w,)."""
-        scores = np.column_stack([self._toward(member)[places] for member in members.tolist()])
-        return self._weighted(places, scores, weights)
+        self.expect(places)
+        return self._weighted(places, self._scores[places[:, None], members], weights)

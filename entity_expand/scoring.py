@@ -169,15 +169,19 @@ def query_vector(rows: EntityRows, both_directions: float = 0.0) -> Float64:
     return np.concatenate([forward, both_directions * rows.head.sum(axis=0, dtype=np.float64)])
 
 
-def feature_rows(rows: EntityRows) -> EntityRows:
+def unit_features(rows: EntityRows, mean_feature: Float64) -> Float32:
+    """Return the features of entities less the mean feature (D,), at length 1: (n, D) float32."""
+    features = rows.scaled[:, :-1].astype(np.float64) * rows.deviation[:, None]
+    features -= mean_feature
+    norms = np.linalg.norm(features, axis=1, keepdims=True)
+    unit: Float32 = (features / np.maximum(norms, _SMALLEST_DEVIATION)).astype(np.float32)
+    return unit
+
+
+def feature_rows(rows: EntityRows, mean_feature: Float64, vocabulary: int) -> EntityRows:
     """Return rows in feature space: the inner product of two of them is the cosine of their centred features.
 
-    The mean feature is that of `rows`, so this is meant for all entities of an index at once. σ and a are those
-    that make log q_e[v] = Z_e[v] - log n, a flat distribution that the window search leaves in score order.
+    σ and a are those of a flat distribution over the V entities of the vocabulary.
     """
-    features = rows.scaled[:, :-1].astype(np.float64) * rows.deviation[:, None]
-    features -= features.mean(axis=0)
-    norms = np.linalg.norm(features, axis=1, keepdims=True)
-    unit = (features / np.maximum(norms, _SMALLEST_DEVIATION)).astype(np.float32)
-    count = len(rows)
-    return EntityRows(unit, unit, np.ones(count), np.full(count, -np.log(count)))
+    unit = unit_features(rows, mean_feature)
+    return EntityRows(unit, unit, np.ones(len(rows)), np.full(len(rows), -np.log(vocabulary)))

@@ -16,6 +16,7 @@ from entity_expand.types import Bool, Float64, Int64
 WINDOW_TIERS = ((0, 1000.0), (41, 500.0), (75, 300.0))
 RANKING_TIERS = ((0, 1600.0), (20, 900.0), (35, 600.0), (70, 150.0))
 _NEAR = 128
+_AHEAD = 32
 _LOWEST = -float(np.finfo(np.float32).max)
 
 
@@ -146,6 +147,7 @@ class SetSearch:
         self._near = np.empty(0, dtype=np.int64)
         if closed is not None:
             self._scores[closed] = -np.inf
+        pool.expect(members)
         for member in members.tolist():
             self._join(member)
 
@@ -198,6 +200,8 @@ class SetSearch:
         candidates = self.candidates(window)
         if not len(candidates):
             raise QueryError(f"No entity is left to join after {self._count} members.")
+        if not self.pool.known(candidates):
+            self.pool.expect(self.candidates(max(window, _AHEAD)))
         chosen = int(candidates[0])
         if len(candidates) > 1:
             tiers = tiers_at(self._count, WINDOW_TIERS)
@@ -205,6 +209,11 @@ class SetSearch:
             chosen = int(candidates[kl.argmin()])
         self._join(chosen)
         return chosen
+
+    @property
+    def grows(self) -> bool:
+        """Whether an entity that joins counts from then on."""
+        return self._settings.grow
 
     def _join(self, place: int) -> None:
         if self._settings.grow or self._count < self._seeds:

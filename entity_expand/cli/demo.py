@@ -24,7 +24,7 @@ def command(seeds: tuple[str, ...], folder: Path, size: int, both_directions: fl
     from entity_expand.corpus import Corpus
     from entity_expand.demo import bundle_path, write_demo_corpus
     from entity_expand.encoder import OnnxEncoder
-    from entity_expand.expand import Expander
+    from entity_expand.expander import Expander
     from entity_expand.files import write_text
     from entity_expand.plan import ExpandSettings
     from entity_expand.show import page, table

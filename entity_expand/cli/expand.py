@@ -30,7 +30,7 @@ def command(
     html: Path | None,
 ) -> None:
     """Expand the set that SEEDS (ids, names or aliases) are examples of, over INDEX."""
-    from entity_expand.expand import Expander
+    from entity_expand.expander import Expander
     from entity_expand.files import write_text
     from entity_expand.show import as_dict, page, table
 

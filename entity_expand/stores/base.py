@@ -1,14 +1,24 @@
-"""What an expansion asks of a store: rows of entities, the nearest entities to a query, names and evidence."""
+"""What an expansion asks of a store, and what a store answers.
+
+An expansion is a generator of requests (`expand.py`, `plan.py`). A store opens a reader, one consistent view of an
+index for one run, and the reader answers requests, many at a time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from entity_expand.pools import Pool
 from entity_expand.scoring import EntityRows
 from entity_expand.types import Entity, Float64, Int64, Modality
+
+T = TypeVar("T")
+
+VectorField: TypeAlias = Literal["head", "pair", "feature"]
+VECTOR_FIELDS: tuple[VectorField, ...] = ("head", "pair", "feature")
+"""What can be searched: R (W), [R ; G] (2 W), and the centred unit feature (D)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,44 +99,156 @@ class Hits:
     floor: float
 
 
-class Store(Protocol):
-    """Entities 0..n-1 in id order. Safe for use from several threads.
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What an expansion must know of an index beforehand.
 
     Attributes:
         meta: What the index is made of.
+        largest_norms: Largest Euclidean norm among the vectors of each field that can be searched.
+        mean_feature: (D,) float64, the mean feature ḡ of the entities the index was built with.
+        exact: Whether the nearest entities are always the true ones, as with a full scan.
     """
 
     meta: IndexMeta
+    largest_norms: Mapping[VectorField, float]
+    mean_feature: Float64
+    exact: bool
 
-    def rows(self, positions: Int64) -> EntityRows:
-        """Return the stored rows of entities, in the order asked for."""
 
-    def nearest(self, query: Float64, size: int, excluded: Int64) -> Hits:
-        """Return the `size` entities whose vectors have the largest inner product with `query`.
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which entities may be results. All that is given must hold; seeds are exempt.
 
-        Args:
-            query: (W,) for R, or (2 W,) for [R ; G].
-            size: How many; fewer come back if there are no more.
-            excluded: (x,) positions to leave out.
-        """
+    Attributes:
+        attributes: Key -> values, one of which the entity has under that key.
+        name_prefix: What a name or an alias begins with, without regard to case and accents.
+        query: A query in the search server's own language; the embedded store refuses it.
+    """
 
-    def largest_norm(self, both_directions: bool) -> float:
-        """Return the largest Euclidean norm of the vectors that `nearest` searches."""
+    attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    name_prefix: str | None = None
+    query: Mapping[str, Any] | None = None
+
+
+class Request(Generic[T]):
+    """Asked of a reader, answered by a T."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rows(Request[EntityRows]):
+    """The stored rows of entities, in this order."""
+
+    positions: Int64
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest(Request[Hits]):
+    """The entities whose vectors have the largest inner product with a query.
+
+    Attributes:
+        field: Which vectors.
+        query: (W,) for "head", (2 W,) for "pair", (D,) for "feature".
+        size: How many; fewer come back if there are no more, or the store gives no more at once.
+        excluded: (x,) positions to leave out, rising.
+        filter: Which entities may come back; None for all.
+    """
+
+    field: VectorField
+    query: Float64
+    size: int
+    excluded: Int64
+    filter: Filter | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup(Request[tuple[tuple[int, ...], ...]]):
+    """For each text the positions, rising, that it stands for as an id, else as a name or an alias."""
+
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Suggest(Request[tuple[str, ...]]):
+    """Names that are spelled much like a text, best first."""
+
+    text: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Describe(Request[list[Record]]):
+    """What to show of entities, in this order."""
+
+    positions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Matching(Request[Int64]):
+    """The positions of all entities that a filter lets through, rising; None for all entities."""
+
+    filter: Filter | None
+
+
+Steps: TypeAlias = Generator[Request[Any], Any, T]
+"""An algorithm without I/O: it yields requests, is sent their answers, and returns a T."""
+
+
+def ask(request: Request[T]) -> Steps[T]:
+    """Yield a request and return its answer.
+
+    >>> rows = yield from ask(Rows(positions))  # doctest: +SKIP
+    """
+    answer: T = yield request
+    return answer
+
+
+class Reader(Protocol):
+    """One consistent view of an index, for one run."""
+
+    @property
+    def facts(self) -> Facts:
+        """What an expansion must know of the index."""
 
     def whole(self, both_directions: float) -> Pool | None:
-        """Return all entities as one pool if their scores are at hand, else None."""
+        """Return all entities 0..n-1 as one pool if their scores are at hand, else None."""
 
-    def features(self) -> Pool:
-        """Return all entities as one pool in feature space: the score is the cosine of centred features."""
+    def answer(self, requests: Sequence[Request[Any]]) -> list[Any]:
+        """Return the answers to requests that do not depend on one another."""
 
-    def lookup(self, text: str) -> tuple[int, ...]:
-        """Return the positions that an id, else a name or an alias, stands for; rising."""
 
-    def suggestions(self, text: str, limit: int) -> tuple[str, ...]:
-        """Return names that are spelled much like `text`, best first."""
+class Store(Protocol):
+    """An opened index: entities with positions that rise with their ids. Safe for use from several threads."""
 
-    def records(self, positions: Sequence[int]) -> list[Record]:
-        """Return what to show of entities, in the order asked for."""
+    def begin(self, timeout: float | None = None) -> Reader:
+        """Return a reader for one run.
+
+        Args:
+            timeout: Seconds that the run may take in all; None for the store's own limit.
+        """
 
     def close(self) -> None:
         """Let go of files and connections."""
+
+
+class AsyncReader(Protocol):
+    """A reader that is awaited."""
+
+    @property
+    def facts(self) -> Facts:
+        """What an expansion must know of the index."""
+
+    async def answer(self, requests: Sequence[Request[Any]]) -> list[Any]:
+        """Return the answers to requests that do not depend on one another."""
+
+
+class AsyncStore(Protocol):
+    """A store that is awaited; it belongs to one event loop."""
+
+    async def begin(self, timeout: float | None = None) -> AsyncReader:
+        """Return a reader for one run."""
+
+    async def close(self) -> None:
+        """Let go of connections."""

@@ -10,14 +10,29 @@ import dataclasses
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from entity_expand.errors import StoreError
+from entity_expand.errors import QueryError, StoreError
 from entity_expand.files import confined, read_capped, read_json
-from entity_expand.pools import Pool, TablePool, VectorPool
-from entity_expand.scoring import EntityRows, feature_rows
-from entity_expand.stores.base import Hits, IndexMeta, Record
+from entity_expand.pools import Pool, TablePool
+from entity_expand.scoring import EntityRows
+from entity_expand.stores.base import (
+    Describe,
+    Facts,
+    Filter,
+    Hits,
+    IndexMeta,
+    Lookup,
+    Matching,
+    Nearest,
+    Record,
+    Request,
+    Rows,
+    Suggest,
+    VectorField,
+)
 from entity_expand.stores.names import Names
 from entity_expand.types import AnyArray, Float64, Int64
 
@@ -34,6 +49,7 @@ META, NAMES, HEAD, SCALED, SCALARS, TABLE = (
 )
 _META_CAP = 1 << 20
 _SCAN_BYTES = 1 << 28
+_SMALLEST_NORM = 1e-12
 
 
 def current_version(root: Path) -> Path:
@@ -70,7 +86,7 @@ def read_meta(version: Path) -> IndexMeta:
 
 
 class MemoryStore:
-    """An opened index folder. Arrays are memory-mapped; nothing is changed.
+    """An opened index folder, and its own reader. Arrays are memory-mapped; nothing is changed.
 
     Args:
         version: Folder of one version; `MemoryStore.open` finds the one in use.
@@ -94,8 +110,8 @@ class MemoryStore:
         self._table = self._array(version / TABLE, (count, count), np.float32) if has_table else None
         self._names = Names(version / NAMES)
         self._lock = threading.Lock()
-        self._norms: dict[bool, float] = {}
-        self._pools: dict[float | str, Pool] = {}
+        self._statistics: tuple[Facts, Float64] | None = None
+        self._pools: dict[float, Pool] = {}
 
     @classmethod
     def open(cls, path: Path | str) -> MemoryStore:
@@ -119,38 +135,21 @@ class MemoryStore:
             raise StoreError(f"{path} holds {array.dtype} {array.shape}, expected {np.dtype(dtype)} {shape}.")
         return array.view(np.ndarray)
 
-    def rows(self, positions: Int64) -> EntityRows:
-        """Return the stored rows of entities, in the order asked for."""
-        return self._rows.take(positions)
+    def begin(self, timeout: float | None = None) -> MemoryStore:
+        """Return the store itself; nothing here takes long enough for a limit."""
+        return self
 
-    def nearest(self, query: Float64, size: int, excluded: Int64) -> Hits:
-        """Return the `size` entities with the largest inner product, by a full scan; ties by position."""
-        width = self._rows.head.shape[1]
-        scores = self._scan(self._rows.head, query[:width])
-        if len(query) > width:
-            scores += self._scan(self._rows.scaled, query[width:])
-        scores[excluded] = -np.inf
-        size = min(size, len(scores))
-        found = np.argpartition(-scores, size - 1)[:size] if size else np.empty(0, dtype=np.int64)
-        found = found[np.lexsort((found, -scores[found]))]
-        found = found[scores[found] > -np.inf]
-        return Hits(found, float(scores[found[-1]]) if 0 < len(found) == size < len(scores) else -np.inf)
+    @property
+    def facts(self) -> Facts:
+        """What an expansion must know beforehand; computed once, by one pass over all vectors."""
+        return self._facts()[0]
 
-    @staticmethod
-    def _scan(vectors: AnyArray, query: Float64) -> AnyArray:
-        narrow = query.astype(np.float32)
-        step = max(1, _SCAN_BYTES // (4 * vectors.shape[1]))
-        return np.concatenate([vectors[i : i + step] @ narrow for i in range(0, len(vectors), step)] or [narrow[:0]])
-
-    def largest_norm(self, both_directions: bool) -> float:
-        """Return the largest norm of R, or of [R ; G]; computed once."""
+    def _facts(self) -> tuple[Facts, Float64]:
+        """Return the facts, and the norms (n,) of the features less their mean."""
         with self._lock:
-            if both_directions not in self._norms:
-                squares = np.einsum("nw,nw->n", self._rows.head, self._rows.head, dtype=np.float64)
-                if both_directions:
-                    squares += np.einsum("nw,nw->n", self._rows.scaled, self._rows.scaled, dtype=np.float64)
-                self._norms[both_directions] = float(np.sqrt(squares.max()))
-            return self._norms[both_directions]
+            if self._statistics is None:
+                self._statistics = _statistics(self.meta, self._rows)
+            return self._statistics
 
     def whole(self, both_directions: float) -> Pool | None:
         """Return all entities as one pool if the index keeps the table of their scores, else None."""
@@ -162,25 +161,100 @@ class MemoryStore:
                 self._pools[both_directions] = pool
             return self._pools[both_directions]
 
-    def features(self) -> Pool:
-        """Return all entities as one pool in feature space; made once."""
-        with self._lock:
-            if "features" not in self._pools:
-                self._pools["features"] = VectorPool(feature_rows(self._rows), self.meta.entities)
-            return self._pools["features"]
+    def answer(self, requests: Sequence[Request[Any]]) -> list[Any]:
+        """Return the answers to requests, one after the other."""
+        return [self._answer(request) for request in requests]
 
-    def lookup(self, text: str) -> tuple[int, ...]:
-        """Return the positions that an id, else a name or an alias, stands for."""
-        return self._names.lookup(text)
+    def _answer(self, request: Request[Any]) -> object:
+        match request:
+            case Rows(positions):
+                return self.rows(positions)
+            case Nearest():
+                return self.nearest(request)
+            case Lookup(texts):
+                return tuple(self._names.lookup(text) for text in texts)
+            case Suggest(text, limit):
+                return self._names.suggestions(text, limit)
+            case Describe(positions):
+                return self.records(positions)
+            case Matching(filtered):
+                return self._matching(filtered)
+        raise TypeError(f"{type(request).__name__} is no request of a store")
 
-    def suggestions(self, text: str, limit: int) -> tuple[str, ...]:
-        """Return names that are spelled much like `text`, best first."""
-        return self._names.suggestions(text, limit)
+    def rows(self, positions: Int64) -> EntityRows:
+        """Return the stored rows of entities, in the order asked for."""
+        return self._rows.take(positions)
 
     def records(self, positions: Sequence[int]) -> list[Record]:
         """Return what to show of entities, in the order asked for."""
         return self._names.records(positions)
 
+    def nearest(self, asked: Nearest) -> Hits:
+        """Return the entities with the largest inner product, by a full scan; ties by position."""
+        scores = self._scores(asked.field, asked.query)
+        scores[asked.excluded] = -np.inf
+        if asked.filter is not None:
+            scores[np.setdiff1d(np.arange(len(scores)), self._matching(asked.filter))] = -np.inf
+        size = min(asked.size, len(scores))
+        found = np.argpartition(-scores, size - 1)[:size] if size else np.empty(0, dtype=np.int64)
+        found = found[np.lexsort((found, -scores[found]))]
+        found = found[scores[found] > -np.inf]
+        return Hits(found, float(scores[found[-1]]) if 0 < len(found) == size < len(scores) else -np.inf)
+
+    def _scores(self, field: VectorField, query: Float64) -> AnyArray:
+        """Return the inner products of all vectors of a field with a query, (n,)."""
+        width = self._rows.head.shape[1]
+        if field == "head":
+            return _scan(self._rows.head, query)
+        if field == "pair":
+            return _scan(self._rows.head, query[:width]) + _scan(self._rows.scaled, query[width:])
+        facts, norms = self._facts()
+        products = self._rows.deviation * _scan(self._rows.scaled, np.append(query, 0.0))
+        return (products - facts.mean_feature @ query) / norms
+
+    def _matching(self, filtered: Filter | None) -> Int64:
+        if filtered is None:
+            return np.arange(self.meta.entities)
+        if filtered.query is not None:
+            raise QueryError("The embedded store takes no query of a search server; filter by attributes or names.")
+        return self._names.matching(filtered)
+
     def close(self) -> None:
         """Close the names file; memory maps go with the last reference to them."""
         self._names.close()
+
+
+def _scan(vectors: AnyArray, query: Float64) -> AnyArray:
+    """Return the inner products of vectors (n, W) with a query (W,), (n,) float32."""
+    narrow = query.astype(np.float32)
+    step = max(1, _SCAN_BYTES // (4 * vectors.shape[1]))
+    return np.concatenate([vectors[i : i + step] @ narrow for i in range(0, len(vectors), step)] or [narrow[:0]])
+
+
+def _statistics(meta: IndexMeta, rows: EntityRows) -> tuple[Facts, Float64]:
+    """Return what is known of an index beforehand, and the norms (n,) of its features less their mean."""
+    heads = np.einsum("nw,nw->n", rows.head, rows.head, dtype=np.float64)
+    pairs = heads + np.einsum("nw,nw->n", rows.scaled, rows.scaled, dtype=np.float64)
+    mean, norms = centred_norms(rows)
+    largest: dict[VectorField, float] = {
+        "head": float(np.sqrt(heads.max(initial=0.0))),
+        "pair": float(np.sqrt(pairs.max(initial=0.0))),
+        "feature": 1.0,
+    }
+    return Facts(meta, largest, mean, exact=True), norms
+
+
+def centred_norms(rows: EntityRows) -> tuple[Float64, Float64]:
+    """Return the mean (D,) of the features of all entities, and the norms (n,) of the features less that mean."""
+    step = max(1, _SCAN_BYTES // (8 * rows.scaled.shape[1]))
+    starts = range(0, len(rows), step)
+    mean = np.zeros(rows.scaled.shape[1] - 1)
+    for start in starts:
+        part = slice(start, start + step)
+        mean += (rows.scaled[part, :-1] * rows.deviation[part, None]).sum(axis=0, dtype=np.float64)
+    mean /= max(1, len(rows))
+    norms = np.empty(len(rows))
+    for start in starts:
+        part = slice(start, start + step)
+        norms[part] = np.linalg.norm(rows.scaled[part, :-1] * rows.deviation[part, None] - mean, axis=1)
+    return mean, np.maximum(norms, _SMALLEST_NORM)

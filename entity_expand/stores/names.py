@@ -11,9 +11,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, overload
 
+import numpy as np
+
 from entity_expand.errors import StoreError
-from entity_expand.stores.base import Evidence, Record
-from entity_expand.types import Entity
+from entity_expand.stores.base import Evidence, Filter, Record
+from entity_expand.types import Entity, Int64
 
 _SCHEMA = """
 CREATE TABLE entity (
@@ -103,6 +105,22 @@ class Names:
         names = dict(rows)
         near = difflib.get_close_matches(folded, names, n=limit, cutoff=0.6)
         return tuple(dict.fromkeys(names[spelling] for spelling in near))
+
+    def matching(self, filtered: Filter) -> Int64:
+        """Return the positions of the entities that the attributes and the name prefix of a filter let through."""
+        query, values = "SELECT position FROM entity WHERE 1", list[str]()
+        for key, wanted in filtered.attributes.items():
+            marks = ", ".join("?" * len(wanted))
+            query += (
+                f" AND EXISTS (SELECT 1 FROM json_each(attributes) AS pair WHERE key = ? AND pair.value IN ({marks}))"
+            )
+            values += [key, *wanted]
+        if filtered.name_prefix is not None:
+            query += " AND position IN (SELECT position FROM spelling WHERE substr(folded, 1, ?) = ?)"
+            prefix = fold(filtered.name_prefix)
+            values += [str(len(prefix)), prefix]
+        found = self._all(query + " ORDER BY position", values)
+        return np.array([row[0] for row in found], dtype=np.int64)
 
     def records(self, positions: Sequence[int]) -> list[Record]:
         """Return the records at `positions`, in that order."""

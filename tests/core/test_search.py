@@ -3,41 +3,52 @@
 import numpy as np
 import pytest
 
+from entity_expand.drive import run
 from entity_expand.errors import ConfigError, QueryError
 from entity_expand.paper import expand_jointly
-from entity_expand.plan import ExpandSettings, StoreFacts, plan, run, search_whole
+from entity_expand.plan import ExpandSettings, plan, search_whole
 from entity_expand.pools import TablePool
 from entity_expand.scoring import query_vector
 from entity_expand.search import WINDOW_TIERS, SearchSettings, SetSearch, divergence, tiers_at, tiers_of
-from entity_expand.stores.base import Hits
+from entity_expand.stores.base import Facts, Hits, IndexMeta, Nearest, Rows
 
 NOBODY = np.empty(0, dtype=np.int64)
 
 
-class ScanStore:
-    """A store that scans its vectors and remembers how often it was asked."""
+class ScanReader:
+    """A reader that scans its vectors and remembers how often it was asked."""
 
     def __init__(self, rows) -> None:
         self._rows, self.asked = rows, 0
+        count, width = rows.head.shape
+        pair = np.concatenate([rows.head, rows.scaled], axis=1)
+        norms = {"head": np.linalg.norm(rows.head, axis=1).max(), "pair": np.linalg.norm(pair, axis=1).max()}
+        meta = IndexMeta("", "", "", "both", None, "", width - 1, count, count, count, count, "")
+        self.facts = Facts(meta, {name: float(norm) for name, norm in norms.items()}, np.zeros(width - 1), exact=True)
 
-    def rows(self, positions):
-        return self._rows.take(positions)
+    def whole(self, both_directions):
+        return None
 
-    def nearest(self, query, size, excluded):
+    def answer(self, requests):
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request):
+        match request:
+            case Rows(positions):
+                return self._rows.take(positions)
+            case Nearest(field, query, size, excluded):
+                return self._nearest(field, query, size, excluded)
+
+    def _nearest(self, field, query, size, excluded):
         self.asked += 1
         width = self._rows.head.shape[1]
         scores = self._rows.head @ query[:width]
-        if len(query) > width:
+        if field == "pair":
             scores = scores + self._rows.scaled @ query[width:]
         scores[excluded] = -np.inf
         order = np.lexsort((np.arange(len(scores)), -scores))[:size]
         order = order[scores[order] > -np.inf]
         return Hits(order, float(scores[order[-1]]) if len(order) == size else -np.inf)
-
-    def facts(self, both: bool) -> StoreFacts:
-        stored = [self._rows.head, self._rows.scaled] if both else [self._rows.head]
-        norm = np.linalg.norm(np.concatenate(stored, axis=1), axis=1).max()
-        return StoreFacts(len(self._rows), len(self._rows), float(norm))
 
 
 def slow_expansion(world, seeds: list[int], size: int, weight: float, settings: SearchSettings) -> list[int]:
@@ -78,8 +89,8 @@ def test_fetched_pools_give_the_list_of_a_full_scan(world, weight: float, pool_s
     for label in range(4):
         seeds = np.flatnonzero(world.label == label)[3:6]
         excluded = np.flatnonzero(world.label == label)[:2]
-        store = ScanStore(world.rows)
-        pooled = run(plan(seeds, 60, settings, excluded, store.facts(weight != 0)), store)
+        store = ScanReader(world.rows)
+        pooled = run(plan(seeds, 60, settings, excluded, store.facts), store)
         full = search_whole(whole, seeds, 60, settings.search, excluded)
         assert pooled.positions.tolist() == full.positions.tolist()
         assert pooled.scores.tolist() == full.scores.tolist()
@@ -90,17 +101,17 @@ def test_fetched_pools_give_the_list_of_a_full_scan(world, weight: float, pool_s
 
 def test_a_budget_of_fetches_ends_early_and_says_so(world) -> None:
     seeds = np.flatnonzero(world.label == 1)[:3]
-    store = ScanStore(world.rows)
+    store = ScanReader(world.rows)
     settings = ExpandSettings(pool_size=80, max_fetches=1)
-    ranking = run(plan(seeds, 60, settings, NOBODY, store.facts(False)), store)
+    ranking = run(plan(seeds, 60, settings, NOBODY, store.facts), store)
     assert (ranking.fetches, ranking.exact, len(ranking.positions)) == (1, False, 60)
 
 
 def test_a_budget_that_is_too_small_for_the_list_still_fills_it(world) -> None:
     seeds = np.flatnonzero(world.label == 1)[:3]
-    store = ScanStore(world.rows)
+    store = ScanReader(world.rows)
     settings = ExpandSettings(pool_size=16, max_fetches=1)
-    ranking = run(plan(seeds, 60, settings, NOBODY, store.facts(False)), store)
+    ranking = run(plan(seeds, 60, settings, NOBODY, store.facts), store)
     assert len(ranking.positions) == 60
     assert not ranking.exact
 
@@ -110,8 +121,8 @@ def test_asking_for_more_than_there_is_gives_all_there_is(world) -> None:
     seeds = np.array([0, 1, 2])
     full = search_whole(pool, seeds, 1000, SearchSettings(), np.array([5]))
     assert sorted(full.positions.tolist()) == [v for v in range(300) if v not in (0, 1, 2, 5)]
-    store = ScanStore(world.rows)
-    pooled = run(plan(seeds, 1000, ExpandSettings(), np.array([5]), store.facts(False)), store)
+    store = ScanReader(world.rows)
+    pooled = run(plan(seeds, 1000, ExpandSettings(), np.array([5]), store.facts), store)
     assert pooled.positions.tolist() == full.positions.tolist()
 
 

@@ -1,0 +1,79 @@
+"""Drive algorithms without I/O against readers: one or many at once, waiting or awaiting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+from entity_expand.errors import QueryError
+from entity_expand.stores.base import AsyncReader, Reader, Request, Steps
+
+T = TypeVar("T")
+
+
+class Lockstep(Generic[T]):
+    """Several runs side by side: their requests of one round are answered together.
+
+    Args:
+        runs: The generators.
+        keep_errors: Whether a `QueryError` of one run takes the place of its result instead of ending all.
+    """
+
+    def __init__(self, runs: Sequence[Steps[T]], keep_errors: bool = False) -> None:
+        self._runs = list(runs)
+        self._keep_errors = keep_errors
+        self._done: dict[int, T | QueryError] = {}
+        self._waiting: dict[int, Request[Any]] = {}
+        for number in range(len(self._runs)):
+            self._advance(number, None)
+
+    def _advance(self, number: int, answer: Any) -> None:
+        try:
+            self._waiting[number] = self._runs[number].send(answer)
+        except StopIteration as end:
+            self._done[number] = end.value
+        except QueryError as problem:
+            if not self._keep_errors:
+                raise
+            self._done[number] = problem
+
+    @property
+    def requests(self) -> list[Request[Any]]:
+        """What the runs wait for; empty when all have ended."""
+        return list(self._waiting.values())
+
+    def send(self, answers: Sequence[Any]) -> None:
+        """Hand over the answers, in the order of `requests`."""
+        waiting, self._waiting = self._waiting, {}
+        for number, answer in zip(waiting, answers, strict=True):
+            self._advance(number, answer)
+
+    def results(self) -> list[T | QueryError]:
+        """Return what the runs returned, in their order."""
+        return [self._done[number] for number in range(len(self._runs))]
+
+
+def run_many(runs: Sequence[Steps[T]], reader: Reader, keep_errors: bool = False) -> list[T | QueryError]:
+    """Run generators side by side against a reader; arguments as for `Lockstep`."""
+    lockstep = Lockstep(runs, keep_errors)
+    while requests := lockstep.requests:
+        lockstep.send(reader.answer(requests))
+    return lockstep.results()
+
+
+async def run_many_async(
+    runs: Sequence[Steps[T]], reader: AsyncReader, keep_errors: bool = False
+) -> list[T | QueryError]:
+    """Run generators side by side against a reader that is awaited."""
+    lockstep = Lockstep(runs, keep_errors)
+    while requests := lockstep.requests:
+        lockstep.send(await reader.answer(requests))
+    return lockstep.results()
+
+
+def run(steps: Steps[T], reader: Reader) -> T:
+    """Run one generator against a reader."""
+    (result,) = run_many([steps], reader)
+    if isinstance(result, QueryError):
+        raise result
+    return result

@@ -1,0 +1,175 @@
+"""The front of the runtime: open an index, expand sets over it, waiting or awaiting."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from entity_expand.drive import run_many, run_many_async
+from entity_expand.errors import CorpusError, IndexChangedError, QueryError
+from entity_expand.expand import ExpandQuery, expansion
+from entity_expand.files import confined
+from entity_expand.plan import ExpandSettings
+from entity_expand.results import Expansion
+from entity_expand.stores.base import AsyncStore, Evidence, Filter, Reader, Steps, Store
+from entity_expand.stores.memory import MemoryStore
+
+_ATTEMPTS = 3
+
+
+class Expander:
+    """Expands sets over one index. Safe for use from several threads; arguments are never changed.
+
+    Args:
+        store: The opened index.
+        pictures: Folder that the pictures' paths are relative to. None: the corpus as it lay when it was indexed.
+    """
+
+    def __init__(self, store: Store, pictures: Path | str | None = None) -> None:
+        self.store = store
+        self._pictures = pictures
+
+    @classmethod
+    def open(cls, index: Path | str, pictures: Path | str | None = None) -> Expander:
+        """Open an index folder.
+
+        Raises:
+            StoreError: It is missing or damaged.
+        """
+        return cls(MemoryStore.open(index), pictures)
+
+    def __enter__(self) -> Expander:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the store."""
+        self.store.close()
+
+    def expand(
+        self,
+        seeds: Sequence[str],
+        size: int = 100,
+        *,
+        exclude: Sequence[str] = (),
+        filter: Filter | None = None,
+        settings: ExpandSettings | None = None,
+        timeout: float | None = None,
+    ) -> Expansion:
+        """Return the rest of the set that the seeds are examples of.
+
+        Args:
+            seeds: Ids, names or aliases, at least one.
+            size: How many results; fewer come back if the index has no more.
+            exclude: Ids, names or aliases that must not come back.
+            filter: Which entities may come back; None for all. Seeds need not pass it.
+            settings: How to expand; None for the paper's.
+            timeout: Seconds that it may take; None for the store's own limit.
+
+        Raises:
+            UnknownSeedError: A seed names nothing; near spellings are suggested.
+            AmbiguousSeedError: A seed names several entities; they are listed.
+            QueryError: No seed, too many, one given twice or also excluded, or a size out of range.
+            StoreError: The store could not answer, or not in time.
+        """
+        (found,) = self._run([ExpandQuery(seeds, size, exclude, filter, settings)], timeout, keep_errors=False)
+        if isinstance(found, QueryError):
+            raise found
+        return found
+
+    def expand_many(
+        self, queries: Sequence[ExpandQuery], *, return_errors: bool = False, timeout: float | None = None
+    ) -> list[Expansion | QueryError]:
+        """Expand several sets side by side; a search server gets their requests of one round together.
+
+        Args:
+            queries: What is asked.
+            return_errors: Put the `QueryError` of a query that cannot be answered in its place, instead of raising it.
+            timeout: Seconds that all may take together.
+
+        Returns:
+            One expansion per query, in their order, or its error if `return_errors`.
+        """
+        return self._run(queries, timeout, return_errors)
+
+    def _run(
+        self, queries: Sequence[ExpandQuery], timeout: float | None, keep_errors: bool
+    ) -> list[Expansion | QueryError]:
+        for attempt in range(1, _ATTEMPTS + 1):
+            reader = self.store.begin(timeout)
+            try:
+                return run_many([_steps(query, reader) for query in queries], reader, keep_errors)
+            except IndexChangedError:
+                if attempt == _ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
+
+    def picture(self, evidence: Sequence[Evidence]) -> Path | None:
+        """Return the file of the first picture among some evidence; None if there is none inside the folder."""
+        folder = self._pictures
+        if folder is None:
+            folder = self.store.begin().facts.meta.corpus_folder
+        for item in evidence:
+            if item.image is not None:
+                with contextlib.suppress(CorpusError):
+                    return confined(Path(folder), item.image, CorpusError)
+        return None
+
+
+def _steps(query: ExpandQuery, reader: Reader) -> Steps[Expansion]:
+    settings = query.settings or ExpandSettings()
+    return expansion(query, reader.facts, reader.whole(settings.both_directions))
+
+
+class AsyncExpander:
+    """Expands sets over one index without blocking; for one event loop.
+
+    Args:
+        store: The opened index.
+    """
+
+    def __init__(self, store: AsyncStore) -> None:
+        self.store = store
+
+    async def __aenter__(self) -> AsyncExpander:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the store."""
+        await self.store.close()
+
+    async def expand(
+        self,
+        seeds: Sequence[str],
+        size: int = 100,
+        *,
+        exclude: Sequence[str] = (),
+        filter: Filter | None = None,
+        settings: ExpandSettings | None = None,
+        timeout: float | None = None,
+    ) -> Expansion:
+        """Return the rest of the set that the seeds are examples of; as `Expander.expand`."""
+        (found,) = await self.expand_many([ExpandQuery(seeds, size, exclude, filter, settings)], timeout=timeout)
+        if isinstance(found, QueryError):
+            raise found
+        return found
+
+    async def expand_many(
+        self, queries: Sequence[ExpandQuery], *, return_errors: bool = False, timeout: float | None = None
+    ) -> list[Expansion | QueryError]:
+        """Expand several sets side by side; as `Expander.expand_many`."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            reader = await self.store.begin(timeout)
+            try:
+                runs = [expansion(query, reader.facts, whole=None) for query in queries]
+                return await run_many_async(runs, reader, return_errors)
+            except IndexChangedError:
+                if attempt == _ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
