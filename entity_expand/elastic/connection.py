@@ -20,9 +20,7 @@ import itertools
 import os
 import random
 import threading
-import weakref
-from collections.abc import Coroutine, Generator
-from concurrent.futures import CancelledError
+from collections.abc import Generator
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -30,7 +28,8 @@ from entity_expand.elastic.address import Address, Credentials
 from entity_expand.elastic.client import Client, FailedError
 from entity_expand.elastic.exchange import Answer, Call, Deadline
 from entity_expand.elastic.translate import Again, Failure
-from entity_expand.errors import ConfigError, DeadlineError, StoreError, UnreachableError
+from entity_expand.elastic.worker import Worker
+from entity_expand.errors import ConfigError, DeadlineError, StoreError
 
 __all__ = ["Answer", "AsyncConnection", "Call", "Connection", "Deadline", "drive", "drive_async"]
 
@@ -38,8 +37,6 @@ T = TypeVar("T")
 
 RESPONSE_CAP = 256 << 20
 _BASE, _LONGEST = 0.05, 2.0
-_GRACE = 0.1
-_CLOSING = 2.0
 
 
 class AsyncConnection:
@@ -86,10 +83,10 @@ class AsyncConnection:
             IndexMissingError: There is no such index.
             ServerError: It said anything else.
         """
-        self._check_usable()
         media, content = call.content()
         whole, last = deadline.left(), ""
         for number in itertools.count():
+            self._check_usable()
             left = deadline.left() if number == 0 else deadline.remaining()
             share = min(max(left / 2, whole / 4), left) if call.safe else left
             try:
@@ -174,8 +171,8 @@ class Connection:
             self._closed = True
             self._workers[-1].finish()
 
-    def _worker(self) -> _Worker:
-        return _Worker(AsyncConnection(self.address, **self._arguments))
+    def _worker(self) -> Worker:
+        return Worker(AsyncConnection(self.address, **self._arguments))
 
     def __enter__(self) -> Connection:
         return self
@@ -184,56 +181,6 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-class _Worker:
-    """A thread with an event loop for one connection, in one process."""
-
-    def __init__(self, connection: AsyncConnection) -> None:
-        self.connection = connection
-        self.process = os.getpid()
-        self.finish: Any = lambda: None
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def start(self) -> None:
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            thread = threading.Thread(target=self._loop.run_forever, name="entity-expand-elastic", daemon=True)
-            thread.start()
-            self.finish = weakref.finalize(self, _finish, self._loop, thread, self.connection, self.process)
-
-    def run(self, work: Coroutine[Any, Any, T], deadline: Deadline) -> T:
-        assert self._loop is not None
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        url = self.connection.address.url
-        try:
-            return future.result(deadline.remaining() + _GRACE)
-        except CancelledError:
-            raise UnreachableError(f"The connection to {url} was closed while it was in use.") from None
-        except TimeoutError:
-            raise DeadlineError(f"The time limit of {deadline.seconds:g} s is over for {url}.") from None
-        finally:
-            future.cancel()
-
-
-def _finish(
-    loop: asyncio.AbstractEventLoop, thread: threading.Thread, connection: AsyncConnection, process: int
-) -> None:
-    """Close the connection, then stop and close its loop; in another process all of it belongs to somebody else."""
-    if process != os.getpid():
-        return
-
-    async def close() -> None:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-        await connection.close()
-
-    asyncio.run_coroutine_threadsafe(close(), loop).add_done_callback(lambda _: loop.call_soon_threadsafe(loop.stop))
-    thread.join(_CLOSING)
-    if not thread.is_alive():
-        loop.close()
 
 
 def drive(connection: Connection, operation: Generator[Call, Answer, T], deadline: Deadline) -> T:

@@ -1,0 +1,87 @@
+"""A thread with an event loop, on which synchronous callers run what is asynchronous."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import weakref
+from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from entity_expand.elastic.exchange import Deadline
+from entity_expand.errors import DeadlineError, UnreachableError
+
+if TYPE_CHECKING:
+    from entity_expand.elastic.connection import AsyncConnection
+
+T = TypeVar("T")
+
+_GRACE = 0.1
+_CLOSING = 2.0
+
+
+class Worker:
+    """A thread with an event loop for one connection, in one process.
+
+    Attributes:
+        connection: The connection, which nobody else uses.
+        process: The process that made it; no thread survives a fork.
+        finish: Closes the connection and stops the thread; also done when this object goes, or the interpreter.
+    """
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.connection = connection
+        self.process = os.getpid()
+        self.finish: Callable[[], object] = lambda: None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        """Start the thread if there is none."""
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            thread = threading.Thread(target=self._loop.run_forever, name="entity-expand-elastic", daemon=True)
+            thread.start()
+            self.finish = weakref.finalize(self, _finish, self._loop, thread, self.connection, self.process)
+
+    def run(self, work: Coroutine[Any, Any, T], deadline: Deadline) -> T:
+        """Run something on the thread, wait for its result and return it.
+
+        Raises:
+            UnreachableError: The connection was closed meanwhile.
+            DeadlineError: The thread did not answer in time, as when it reads a very large answer of another call.
+        """
+        if self._loop is None:
+            raise RuntimeError("start() comes first")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        url = self.connection.address.url
+        try:
+            return future.result(deadline.remaining() + _GRACE)
+        except CancelledError:
+            raise UnreachableError(f"The connection to {url} was closed while it was in use.") from None
+        except TimeoutError:
+            raise DeadlineError(f"The time limit of {deadline.seconds:g} s is over for {url}.") from None
+        finally:
+            future.cancel()
+
+
+def _finish(
+    loop: asyncio.AbstractEventLoop, thread: threading.Thread, connection: AsyncConnection, process: int
+) -> None:
+    """Close the connection, then stop and close its loop; in another process all of it belongs to somebody else."""
+    if process != os.getpid():
+        return
+
+    async def close() -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await connection.close()
+
+    asyncio.run_coroutine_threadsafe(close(), loop).add_done_callback(lambda _: loop.call_soon_threadsafe(loop.stop))
+    if thread is not threading.current_thread():  # the garbage collector runs on any thread
+        thread.join(_CLOSING)
+    if not thread.is_alive():
+        loop.close()
