@@ -73,6 +73,7 @@ def mapping(dimension: int, options: VectorOptions, meta: Mapping[str, Any] | No
     properties: dict[str, Any] = {
         "place": {"type": "long"},
         "revision": {"type": "long"},
+        "content": {"type": "long"},
         "id": keyword,
         "name": keyword,
         "aliases": keyword,
@@ -114,6 +115,7 @@ def knn(
     candidates: int | None = None,
     rescore: float | None = None,
     packed: bool = True,
+    allow_scripts: bool = False,
 ) -> dict[str, Any]:
     """Return the `knn` section that finds the entities nearest to a set.
 
@@ -126,6 +128,10 @@ def knn(
         candidates: `num_candidates` of a graph, at least `size`; None for `size`.
         rescore: Times `size` that a quantised field scores again.
         packed: Whether the vector goes as base64, which servers from 9.4 take, or as a list of numbers.
+        allow_scripts: Whether the caller's own query may hold scripts.
+
+    Raises:
+        QueryError: The caller's own query holds a script, and scripts are not allowed.
     """
     vector = padded(query)
     section: dict[str, Any] = {
@@ -134,7 +140,7 @@ def knn(
         "k": size,
         "num_candidates": min(max(size, candidates or size), MOST_HITS),
     }
-    clauses = filter_clauses(filtered)
+    clauses = filter_clauses(filtered, allow_scripts)
     if len(excluded) or clauses:
         barred = {"must_not": [{"terms": {"place": [int(place) for place in excluded]}}]} if len(excluded) else {}
         section["filter"] = {"bool": {**barred, **({"filter": clauses} if clauses else {})}}

@@ -1,0 +1,268 @@
+"""Each kind of request as searches: their bodies, and what is made of the hits; no I/O.
+
+A kind is a generator that yields the bodies of searches that may run together and is sent the hits of each.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+
+from entity_expand.elastic.bodies import MOST_HITS, filter_clauses, inner_product, knn
+from entity_expand.elastic.cache import ANY_REVISION, RowCache
+from entity_expand.elastic.documents import record_of, unpack_rows
+from entity_expand.elastic.state import IndexState
+from entity_expand.errors import IndexChangedError, StoreError
+from entity_expand.scoring import EntityRows
+from entity_expand.stores.base import Describe, Hits, Lookup, Matching, Nearest, Record, Rows, Suggest
+from entity_expand.stores.names import fold
+from entity_expand.types import Int64
+
+T = TypeVar("T")
+Body: TypeAlias = dict[str, Any]
+Found: TypeAlias = list[dict[str, Any]]
+Searches: TypeAlias = Generator[list[Body], list[Found], T]
+
+_ROW_BYTES = 32 << 20
+_DESCRIBED = 2_000
+_LOOKED_UP = 10_000
+_SIMILAR = 500
+_SHOWN = ["id", "name", "aliases", "attributes", "trained", "samples", "evidence"]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """How searches are made.
+
+    Attributes:
+        candidates: Entities that a graph looks at per search, at least those asked for; None for half as many again.
+        rescore: With a quantised index, times the size that is scored again; None for what the index says.
+        allow_scripts: Whether callers' own queries may hold scripts.
+    """
+
+    candidates: int | None = None
+    rescore: float | None = None
+    allow_scripts: bool = False
+
+
+class View:
+    """What one run sees of an index, and which revisions of its entities it has met.
+
+    Args:
+        state: The index.
+        cache: Rows fetched before, by any run.
+    """
+
+    def __init__(self, state: IndexState, cache: RowCache) -> None:
+        self.state = state
+        self.cache = cache
+        self._revisions: dict[int, int] = {}
+
+    def note(self, places: Sequence[int], revisions: Sequence[int]) -> None:
+        """Take note of the revisions that hits had."""
+        self._revisions.update(zip(places, revisions, strict=True))
+
+    def revisions(self, places: Int64) -> Int64:
+        """Return the revisions that the entities at `places` had when last met, `ANY_REVISION` where never."""
+        known = self._revisions
+        return np.array([known.get(place, ANY_REVISION) for place in places.tolist()], dtype=np.int64)
+
+
+def nearest(asked: Nearest, view: View, options: SearchOptions) -> Searches[Hits]:
+    """Find the entities nearest to a query."""
+    size, vectors = min(asked.size, MOST_HITS), view.state.vectors
+    section = knn(
+        asked.field,
+        asked.query,
+        size,
+        excluded=asked.excluded,
+        filtered=asked.filter,
+        candidates=options.candidates or max(size + size // 2, size + 100),
+        rescore=(options.rescore or vectors.rescore) if vectors.quantised else None,
+        packed=view.state.packed,
+        allow_scripts=options.allow_scripts,
+    )
+    (hits,) = yield [{"knn": section, "size": size, **_columns("place", "revision")}]
+    places, revisions = _column(hits, "place"), _column(hits, "revision")
+    view.note(places, revisions)
+    scores = np.array([hit["_score"] for hit in hits], dtype=np.float64)
+    order = np.lexsort((places, -scores))
+    floor = inner_product(float(scores[order[-1]])) if 0 < len(hits) == size else -np.inf
+    return Hits(np.array(places, dtype=np.int64)[order], floor)
+
+
+def rows(asked: Sequence[Rows], view: View) -> Searches[list[EntityRows]]:
+    """Bring the rows of entities, those that the cache lacks from the server."""
+    places = np.concatenate([request.positions for request in asked]).astype(np.int64)
+    taken = view.cache.take(places, view.revisions(places))
+    if taken.missing.any():
+        where = np.flatnonzero(taken.missing)
+        wanted = np.unique(places[where])
+        dimension = view.state.facts.meta.dimension
+        step = max(1, min(MOST_HITS, _ROW_BYTES // (12 * (dimension + 1))))
+        for start in range(0, len(wanted), step):
+            part = wanted[start : start + step]
+            (hits,) = yield [_documents(part, {"_source": ["rows"], "docvalue_fields": ["place", "revision"]})]
+            got = _by_place(hits, part)
+            revisions = np.array(_column(got, "revision"), dtype=np.int64)
+            view.note(part.tolist(), revisions.tolist())
+            fetched = _unpacked(got, dimension)
+            view.cache.put(part, revisions, fetched)
+            filled = where[(places[where] >= part[0]) & (places[where] <= part[-1])]
+            _fill(taken.rows, filled, fetched.take(np.searchsorted(part, places[filled])))
+    ends = np.cumsum([len(request.positions) for request in asked]).tolist()
+    if len(ends) == 1:
+        return [taken.rows]
+    return [_part(taken.rows, end - len(each.positions), end) for each, end in zip(asked, ends, strict=True)]
+
+
+def _part(whole: EntityRows, start: int, end: int) -> EntityRows:
+    part = slice(start, end)
+    return EntityRows(whole.head[part], whole.scaled[part], whole.deviation[part], whole.log_offset[part])
+
+
+def _fill(target: EntityRows, where: Int64, source: EntityRows) -> None:
+    target.head[where], target.scaled[where] = source.head, source.scaled
+    target.deviation[where], target.log_offset[where] = source.deviation, source.log_offset
+
+
+def lookup(asked: Sequence[Lookup], view: View) -> Searches[list[tuple[tuple[int, ...], ...]]]:
+    """Find what texts stand for: ids, else names or aliases."""
+    texts = list(dict.fromkeys(text for request in asked for text in request.texts))
+    by_id: dict[str, int] = {}
+    by_name: dict[str, set[int]] = {}
+    for start in range(0, len(texts), _LOOKED_UP):
+        part = texts[start : start + _LOOKED_UP]
+        either = [{"terms": {"id": part}}, {"terms": {"spellings": sorted({fold(text) for text in part})}}]
+        query = {"bool": {"filter": [{"bool": {"should": either}}]}}
+        columns = _columns("place", "revision", "id", "spellings")
+        hits = yield from _pages(query, min(MOST_HITS, 4 * len(part) + 100), columns)
+        places, spellings = _column(hits, "place"), _columns_of(hits, "spellings")
+        view.note(places, _column(hits, "revision"))
+        by_id.update(zip(_column(hits, "id"), places, strict=True))
+        for place, names in zip(places, spellings, strict=True):
+            for name in names:
+                by_name.setdefault(name, set()).add(place)
+    return [
+        tuple((by_id[text],) if text in by_id else tuple(sorted(by_name.get(fold(text), ()))) for text in request.texts)
+        for request in asked
+    ]
+
+
+def suggest(asked: Suggest) -> Searches[tuple[str, ...]]:
+    """Find names that are spelled much like a text."""
+    folded = fold(asked.text)
+    if not folded:
+        return ()
+    near = {"value": folded, "fuzziness": 2, "max_expansions": 200, "boost": 10}
+    begins = {"value": folded[: (len(folded) + 1) // 2]}
+    query = {"bool": {"should": [{"fuzzy": {"spellings": near}}, {"prefix": {"spellings": begins}}]}}
+    (hits,) = yield [{"query": query, "size": _SIMILAR, **_columns("spellings", "name")}]
+    slack = max(2, len(folded) // 2)
+    names = {
+        spelling: name
+        for spellings, name in zip(_columns_of(hits, "spellings"), _column(hits, "name"), strict=True)
+        for spelling in spellings
+        if abs(len(spelling) - len(folded)) <= slack
+    }
+    best = difflib.get_close_matches(folded, names, n=asked.limit, cutoff=0.6)
+    return tuple(dict.fromkeys(names[spelling] for spelling in best))
+
+
+def describe(asked: Sequence[Describe], view: View) -> Searches[list[list[Record]]]:
+    """Bring what to show of entities."""
+    wanted = np.unique(np.array([place for request in asked for place in request.positions], dtype=np.int64))
+    found: dict[int, Record] = {}
+    for start in range(0, len(wanted), _DESCRIBED):
+        part = wanted[start : start + _DESCRIBED]
+        (hits,) = yield [_documents(part, {"_source": _SHOWN, "docvalue_fields": ["place"]})]
+        found.update(zip(part.tolist(), map(_record, _by_place(hits, part)), strict=True))
+    return [[found[place] for place in request.positions] for request in asked]
+
+
+def matching(asked: Matching, allow_scripts: bool) -> Searches[Int64]:
+    """Find all entities that a filter lets through."""
+    query = {"bool": {"filter": filter_clauses(asked.filter, allow_scripts)}}
+    hits = yield from _pages(query, MOST_HITS, _columns("place"))
+    return np.array(_column(hits, "place"), dtype=np.int64)
+
+
+def _pages(query: Body, size: int, columns: Body) -> Searches[Found]:
+    """Find all documents that match, by rising place."""
+    body = {"query": query, "size": size, "sort": [{"place": "asc"}], **columns}
+    (hits,) = yield [body]
+    found, last = hits, hits
+    while len(last) == size:
+        (last,) = yield [{**body, "search_after": last[-1]["sort"]}]
+        found = found + last
+    return found
+
+
+def _columns(*names: str) -> Body:
+    """Return the part of a body that asks for these fields of each hit and for nothing else."""
+    return {"_source": False, "stored_fields": "_none_", "docvalue_fields": list(names), "track_total_hits": False}
+
+
+def _documents(places: Int64, fields: Body) -> Body:
+    """Return the body that brings parts of the documents at places, none of which repeats."""
+    query = {"bool": {"filter": [{"terms": {"place": places.tolist()}}]}}
+    return {"query": query, "size": len(places), "track_total_hits": False, **fields}
+
+
+def _by_place(hits: Found, places: Int64) -> Found:
+    """Return the hits of rising places, one each.
+
+    Raises:
+        IndexChangedError: One is not there any more.
+    """
+    found = dict(zip(_column(hits, "place"), hits, strict=True))
+    lost = [place for place in places.tolist() if place not in found]
+    if lost:
+        raise IndexChangedError(
+            f"{len(lost)} entities, the first at place {lost[0]}, were removed from the index while it was being read; "
+            "ask again."
+        )
+    return [found[place] for place in places.tolist()]
+
+
+def _columns_of(hits: Found, name: str) -> list[list[Any]]:
+    """Return the values of a field, several per hit."""
+    try:
+        return [hit["fields"][name] for hit in hits]
+    except KeyError:
+        bad = next(hit for hit in hits if name not in hit.get("fields", {}))
+        raise _foreign(bad, f"it has no {name!r}") from None
+
+
+def _column(hits: Found, name: str) -> list[Any]:
+    """Return the value of a field, one per hit."""
+    return [values[0] for values in _columns_of(hits, name)]
+
+
+def _record(hit: Mapping[str, Any]) -> Record:
+    try:
+        return record_of(hit["_source"])
+    except (KeyError, TypeError, ValueError) as problem:
+        raise _foreign(hit, repr(problem)) from problem
+
+
+def _unpacked(hits: Found, dimension: int) -> EntityRows:
+    packed = [hit.get("_source", {}).get("rows", "") for hit in hits]
+    try:
+        return unpack_rows(packed, dimension)
+    except (TypeError, ValueError):
+        for hit, text in zip(hits, packed, strict=True):
+            try:
+                unpack_rows([text], dimension)
+            except (TypeError, ValueError) as problem:
+                raise _foreign(hit, str(problem)) from problem
+        raise
+
+
+def _foreign(hit: Mapping[str, Any], problem: str) -> StoreError:
+    named = repr(hit["_id"]) if "_id" in hit else f"with the fields {hit.get('fields')}"
+    return StoreError(f"The document {named} of {hit.get('_index')} is none of an entity: {problem}. Index it again.")
