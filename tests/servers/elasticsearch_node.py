@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 
 SERVER = Path(__file__).with_name("elasticsearch_server.py")
-START_SECONDS = 180.0
+START_SECONDS = 300.0  # of which ten suffice, unless the jars have yet to be fetched
 STOP_SECONDS = 30.0
 TAIL_LINES = 25
 

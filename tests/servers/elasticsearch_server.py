@@ -13,6 +13,7 @@ All that the node writes lies in its home.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import re
@@ -31,11 +32,22 @@ VECTOR_API = "jdk.incubator.vector"
 
 
 def resolve(coordinate: str) -> list[Path]:
-    """Return the jars of an artifact and of all that it depends on, fetched where needed."""
+    """Return the jars of an artifact and of all that it depends on, fetched where needed, by one process at a time."""
     import jgo
 
-    found = (Path(artifact.resolve()) for artifact in jgo.resolve(coordinate))
-    return [path for path in found if path.suffix == ".jar"]
+    jars = []
+    repository = Path.home() / ".m2"
+    repository.mkdir(exist_ok=True)
+    with (repository / "entity-expand.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # jgo writes files in place, where another process would find half of one
+        for artifact in jgo.resolve(coordinate):
+            path = Path(artifact.resolve())
+            if path.suffix == ".jar":
+                if not zipfile.is_zipfile(path):  # what a process left that was killed while it fetched
+                    path.unlink()
+                    artifact.resolve()
+                jars.append(path)
+    return jars
 
 
 def find_java() -> tuple[Path, bool]:
