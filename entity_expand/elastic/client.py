@@ -16,7 +16,7 @@ from elasticsearch import AsyncElasticsearch, UnsupportedProductError
 
 from entity_expand.elastic.address import Address, Credentials
 from entity_expand.elastic.exchange import Answer, Call
-from entity_expand.elastic.node import CAP_KEY, JSON, BrokenError, Node, RefusedError, SingleNode
+from entity_expand.elastic.node import CAP_KEY, JSON, NDJSON, BrokenError, Node, RefusedError, SingleNode
 from entity_expand.elastic.translate import Again, Failure, incomplete, refused
 from entity_expand.errors import ConfigError, ServerError, UnreachableError
 
@@ -46,14 +46,14 @@ class Client:
         credentials.check_fits(address)
         self._address = address
         self._secrets = _secrets(credentials)
-        key, basic = credentials.api_key, (credentials.user or "", credentials.password or "")
+        key, basic = credentials.api_key, _coded(f"{credentials.user}:{credentials.password}".encode())
         self._client = AsyncElasticsearch(
             [_config(address, credentials, cap)],
             api_key=(key.partition(":")[0], key.partition(":")[2]) if key and ":" in key else key,
             basic_auth=basic if credentials.password else None,
             node_class=Node,
             node_pool_class=SingleNode,
-            serializers={JSON: _Untouched()},
+            serializers={JSON: _Untouched(), NDJSON: _Untouched()},
             request_timeout=None,
             max_retries=0,
         )
@@ -91,12 +91,19 @@ class Client:
             error = problem.kind(f"{self._address.url} gave no answer to {call}: {text}")
             failure = Failure(error, problem.again)
         else:
-            return self._whole(where, response.meta.status, response.body)
+            content = None if call.method == "HEAD" else response.body  # the client says True
+            return self._whole(where, response.meta.status, content)
         raise FailedError(failure)
 
     async def close(self) -> None:
         """Close all connections."""
         await self._client.close()
+
+    def abandon(self) -> None:
+        """Forget all connections without touching them, in a process that did not open them."""
+        for node in self._client.transport.node_pool.all():
+            if isinstance(node, Node):
+                node.abandon()
 
     def _whole(self, where: str, status: int, content: bytes | None) -> Answer:
         try:
@@ -125,8 +132,8 @@ class _Untouched(Serializer):
     def loads(self, data: bytes) -> Any:
         return data
 
-    def dumps(self, data: Any) -> bytes:
-        return bytes(data)
+    def dumps(self, data: bytes) -> bytes:
+        return data
 
 
 def _config(address: Address, credentials: Credentials, cap: int) -> NodeConfig:
@@ -147,12 +154,16 @@ def _config(address: Address, credentials: Credentials, cap: int) -> NodeConfig:
     )
 
 
+def _coded(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
 def _secrets(credentials: Credentials) -> list[bytes]:
     """Return secrets as they may come back in an answer, longest first."""
     key = credentials.api_key or ""
     plain = [each.encode() for each in (key, key.rpartition(":")[2], credentials.password) if each]
     pair = f"{credentials.user}:{credentials.password}".encode()
-    coded = [base64.b64encode(each) for each in (*plain, pair)]
+    coded = [_coded(each).encode() for each in (*plain, pair)]
     return sorted({*plain, *coded}, key=len, reverse=True)
 
 

@@ -9,7 +9,7 @@ The rules, for one `send`:
 - A safe call may use half of the time that is left for one sending, though never less than a quarter of the whole, so
   that one connection that hangs does not use up the deadline: allow a call twice the time that it takes. Another call
   may use all of it.
-- When the next sending could not start before the deadline, the last failure is raised.
+- When less than a tenth of the whole time would be left for the next sending, the last failure is raised.
 - At the deadline whatever goes on is cancelled, also in the middle of a name look-up, a handshake or a body.
 """
 
@@ -101,7 +101,7 @@ class AsyncConnection:
                 failure = Failure(DeadlineError(text + last), Again.SAFE)
             wait = max(failure.wait, self._random.uniform(0, min(_LONGEST, _BASE * 2 ** min(number, 20))))
             again = failure.again is Again.ALWAYS or (failure.again is Again.SAFE and call.safe)
-            if not again or wait >= deadline.remaining():
+            if not again or deadline.remaining() - wait < whole / 10:
                 break
             last = f" Before that: {failure.error}"[:500]
             await asyncio.sleep(wait)
@@ -111,6 +111,11 @@ class AsyncConnection:
         """Close; calls under way fail. May be called again."""
         self._closed = True
         await self._client.close()
+
+    def abandon(self) -> None:
+        """Forget all connections without touching them, in a process that did not open them."""
+        self._closed = True
+        self._client.abandon()
 
     async def __aenter__(self) -> AsyncConnection:
         return self
@@ -151,7 +156,7 @@ class Connection:
         self.address = address
         self._arguments: dict[str, Any] = {"credentials": credentials, "seed": seed, "response_cap": response_cap}
         self._lock = threading.Lock()
-        self._workers = [self._worker()]  # those of parent processes stay, so that nothing of theirs is closed here
+        self._worker = self._made()
         self._closed = False
 
     def send(self, call: Call, deadline: Deadline) -> Answer:
@@ -159,9 +164,10 @@ class Connection:
         with self._lock:
             if self._closed:
                 raise StoreError(f"The connection to {self.address.url} was closed; open another.")
-            if self._workers[-1].process != os.getpid():
-                self._workers.append(self._worker())
-            worker = self._workers[-1]
+            if self._worker.process != os.getpid():
+                self._worker.finish()
+                self._worker = self._made()
+            worker = self._worker
             worker.start()
         return worker.run(worker.connection.send(call, deadline), deadline)
 
@@ -169,9 +175,9 @@ class Connection:
         """Close; calls under way fail. May be called again."""
         with self._lock:
             self._closed = True
-            self._workers[-1].finish()
+            self._worker.finish()
 
-    def _worker(self) -> Worker:
+    def _made(self) -> Worker:
         return Worker(AsyncConnection(self.address, **self._arguments))
 
     def __enter__(self) -> Connection:

@@ -6,6 +6,8 @@ bounds each read, so that it waits without end for a server that sends a byte no
 
 from __future__ import annotations
 
+import asyncio
+import io
 import logging
 import re
 import time
@@ -23,6 +25,7 @@ from entity_expand.errors import AccessError, ServerError, StoreError, Unreachab
 CONNECT_SECONDS = 5.0
 CONNECTIONS = 32
 JSON = "application/json"
+NDJSON = "application/x-ndjson"
 CAP_KEY = "_entity_expand_cap"
 _log = logging.getLogger(__name__)
 
@@ -61,6 +64,17 @@ class _NodeAnswer(NamedTuple):
     body: bytes
 
 
+class _Pin(aiohttp.Fingerprint):
+    """Ends the connection to a stranger at once, where aiohttp would wait for it to say good-bye."""
+
+    def check(self, transport: asyncio.Transport) -> None:
+        try:
+            super().check(transport)
+        except aiohttp.ServerFingerprintMismatch:
+            asyncio.get_running_loop().call_soon(transport.abort)
+            raise
+
+
 class Node(BaseAsyncNode):
     """One HTTP request by aiohttp; no redirects, no second try, no more than the cap."""
 
@@ -70,7 +84,7 @@ class Node(BaseAsyncNode):
         super().__init__(config)
         self._cap: int = config._extras[CAP_KEY]
         pin = config.ssl_assert_fingerprint
-        self._ssl: Any = aiohttp.Fingerprint(bytes.fromhex(pin)) if pin else config.ssl_context or True
+        self._ssl: Any = _Pin(bytes.fromhex(pin)) if pin else config.ssl_context or True
         self._session: aiohttp.ClientSession | None = None
 
     async def perform_request(  # type: ignore[override]
@@ -82,6 +96,7 @@ class Node(BaseAsyncNode):
             RefusedError: The answer's status is no success.
             BrokenError: No whole answer came.
         """
+        content = io.BytesIO(body) if body else None  # bytes would go out at once, however many, and block the loop
         sent = self._headers.copy()
         sent.update(headers or {})
         broken: BrokenError
@@ -89,21 +104,33 @@ class Node(BaseAsyncNode):
             url = URL(self.base_url + target, encoded=True)
             session = self._opened()
             async with session.request(
-                method, url, data=body, headers=sent, ssl=self._ssl, allow_redirects=False
+                method, url, data=content, headers=sent, ssl=self._ssl, allow_redirects=False
             ) as response:
-                content = await _read(response, self._cap)
+                answer = await _read(response, self._cap)
         except BrokenError as problem:
             broken = problem
         except (aiohttp.ClientError, OSError) as problem:
             broken = _explain(problem)
         else:
-            return self._answered(response, content)
+            return self._answered(response, answer)
         raise broken  # outside of the clauses: what aiohttp raised knows the headers and must not be chained
 
     async def close(self) -> None:  # type: ignore[override]
         """Close all connections."""
         if self._session is not None:
             await self._session.close()
+            await asyncio.sleep(0)  # transports end in the next turn of the loop
+            self._session = None
+
+    def abandon(self) -> None:
+        """Forget all connections without touching them, in a process that did not open them.
+
+        Closing them there, as aiohttp does when its objects go, would take them out of the parent's event loop, which
+        shares its epoll instance with the child.
+        """
+        if self._session is not None and (connector := self._session.connector) is not None:
+            self._session.detach()
+            connector._closed = True
             self._session = None
 
     def _opened(self) -> aiohttp.ClientSession:

@@ -69,8 +69,9 @@ class Worker:
 def _finish(
     loop: asyncio.AbstractEventLoop, thread: threading.Thread, connection: AsyncConnection, process: int
 ) -> None:
-    """Close the connection, then stop and close its loop; in another process all of it belongs to somebody else."""
+    """Close the connection, then stop and close its loop; in a child process, leave both to the parent."""
     if process != os.getpid():
+        connection.abandon()
         return
 
     async def close() -> None:

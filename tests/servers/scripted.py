@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import socketserver
 import struct
@@ -135,7 +136,7 @@ def truncate(connection: socket.socket, over: threading.Event) -> None:
 def reset(connection: socket.socket, over: threading.Event) -> None:
     """Reset the connection after the request was read."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.close()
+    os.close(connection.detach())  # close() would wait for the stream that reads requests
 
 
 def garble(connection: socket.socket, over: threading.Event) -> None:
