@@ -10,6 +10,7 @@ Scores are inner products (`scoring.py`), so candidates come from nearest-neighb
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from entity_expand.errors import ConfigError, QueryError
 from entity_expand.pools import Pool, VectorPool
-from entity_expand.scoring import EntityRows, feature_rows, query_vector
+from entity_expand.scoring import EntityRows, feature_rows
 from entity_expand.search import SearchSettings, SetSearch
 from entity_expand.stores.base import Facts, Filter, Matching, Nearest, Rows, Steps, VectorField, ask
 from entity_expand.types import Float64, Int64
@@ -105,10 +106,6 @@ class Space:
             return stored
         return feature_rows(stored, self.facts.mean_feature, self.facts.meta.vocabulary)
 
-    def query(self, rows: EntityRows) -> Float64:
-        """Return the vector of this space that a set asks with, for `rows` of its members."""
-        return query_vector(rows, self.both_directions)
-
     def pool(self, stored: EntityRows) -> VectorPool:
         """Return a pool of entities."""
         return VectorPool(self.rows(stored), self.facts.meta.vocabulary, self.both_directions)
@@ -146,25 +143,30 @@ def plan(
     Raises:
         QueryError: The index does not hold the vectors that the settings need.
     """
-    space, search_settings = Space.of(settings, facts), in_space(settings)
-    target, limit = len(seeds) + size, settings.max_fetches if search_settings.grow else 1
-    members, rows = seeds, space.rows((yield from ask(Rows(seeds))))
-    fetches, exact = 0, facts.exact
+    space, searching = Space.of(settings, facts), in_space(settings)
+    target, limit = len(seeds) + size, settings.max_fetches if searching.grow else 1
+    positions, order = np.sort(seeds), np.argsort(seeds)
+    pool = space.pool((yield from ask(Rows(positions))))
+    members, fetches, exact = np.argsort(order), 0, facts.exact  # members: places in the pool, in order of joining
     while True:
-        query, last = space.query(rows), limit is not None and fetches + 1 >= limit
+        counting = members if searching.grow else members[: len(seeds)]
+        query, last = pool.query(counting), limit is not None and fetches + 1 >= limit
         wanted = max(settings.pool_size << fetches, target - len(members) if last else 0)
-        barred = np.union1d(members, excluded)
+        barred = np.union1d(positions[members], excluded)
         hits = yield from ask(Nearest(space.field, query, wanted, barred, filtered))
         fetches += 1
-        positions = np.union1d(members, hits.positions)
+        new = np.setdiff1d(hits.positions, positions)
+        merged = np.union1d(positions, new)
+        if len(new):
+            places = np.searchsorted(merged, positions)
+            pool.extend(space.rows((yield from ask(Rows(new)))), places, np.searchsorted(merged, new))
+            members = places[members]
+        positions = merged
         if hits.floor == -np.inf:
             target = min(target, len(positions))
-        pool = space.pool((yield from ask(Rows(positions))))
-        search = SetSearch(pool, np.searchsorted(positions, members), len(seeds), search_settings)
-        reach = _Reach(pool, hits.floor, query, space.largest_norm)
-        exact = _grow(search, reach, target, trust=last) and exact
-        members = positions[search.members]
-        rows = pool.rows.take(search.members if search_settings.grow else search.members[: len(seeds)])
+        search = SetSearch(pool, members, len(seeds), searching)
+        exact = _grow(search, _Reach(pool, hits.floor, query, space.largest_norm), target, trust=last) and exact
+        members = search.members.copy()
         if len(members) >= target:
             places, scores = search.ranking()
             return Ranking(positions[places], scores, search.similarities(places), exact, fetches)
@@ -180,12 +182,15 @@ def in_space(settings: ExpandSettings) -> SearchSettings:
 def _grow(search: SetSearch, reach: _Reach, target: int, trust: bool) -> bool:
     """Let entities join until the set is full or the pool must be fetched again; return whether all was proved."""
     proved = True
-    while len(search.members) < target and len(search.candidates(1)):
-        if not reach.certain(search):
+    while len(search.members) < target:
+        candidates = search.candidates(search.window)
+        if not len(candidates):
+            break
+        if not reach.certain(search.window, len(candidates), search.score(int(candidates[-1]))):
             if not trust:
                 break
             proved = False
-        joined = search.step(search.window)
+        joined = search.choose(candidates)
         if search.grows:
             reach.move(joined)
     return proved
@@ -194,32 +199,49 @@ def _grow(search: SetSearch, reach: _Reach, target: int, trust: bool) -> bool:
 class _Reach:
     """Tells whether an entity outside a fetched pool could be among the next candidates.
 
-    Outside the pool every score was at most `floor` for the query q₀ that fetched it. For the query q of the grown
-    set it is at most α floor + ‖q - α q₀‖ max‖x‖ for any α >= 0, here the α that makes q - α q₀ shortest.
+    Outside the pool every x had a score of at most `floor` for the query q₀ that fetched it: t = x·q₀/‖q₀‖ is at most
+    τ = floor/‖q₀‖. The query of the grown set is q = α q₀ + d with d orthogonal to q₀, so x scores at most
+    α ‖q₀‖ t + ‖d‖ √(M² - t²) with M the largest norm. This rises with t up to t* = M α ‖q₀‖ / ‖q‖; its largest value
+    is therefore reached at τ, or at t* if that is smaller.
     """
 
     def __init__(self, pool: VectorPool, floor: float, query: Float64, largest_norm: float) -> None:
-        self._pool, self._floor, self._fetched, self._norm = pool, floor, query, largest_norm
-        self._query = query
-        self._length = float(np.linalg.norm(query))
+        self._pool, self._floor, self._norm = pool, floor, largest_norm
+        self._fetched = self._query = query
+        self._first = self._path = _length(query)  # ‖q₀‖, and the length of the way that led to q
 
-    def certain(self, search: SetSearch) -> bool:
-        """Return whether the next step's candidates are those of a full scan."""
+    def certain(self, window: int, found: int, lowest: float) -> bool:
+        """Return whether the next step's candidates are those of a full scan.
+
+        Args:
+            window: How many candidates are wanted.
+            found: How many the pool has.
+            lowest: The score of the last of them.
+        """
         if self._floor == -np.inf:
             return True
-        candidates = search.candidates(search.window)
-        if len(candidates) < search.window or self._query is self._fetched:
-            return len(candidates) == search.window
-        alpha = max(0.0, float(self._query @ self._fetched) / float(self._fetched @ self._fetched))
-        drift = float(np.linalg.norm(self._query - alpha * self._fetched))
-        bound = alpha * self._floor + (drift + _ROUNDING * self._length) * self._norm
-        return search.score(int(candidates[-1])) >= bound
+        if found < window or self._query is self._fetched:
+            return found == window
+        return lowest >= self.bound() + _ROUNDING * self._path * self._norm
+
+    def bound(self) -> float:
+        """Return the highest score that an entity outside can have for the query of the grown set."""
+        along = float(self._query @ self._fetched) / self._first if self._first else 0.0
+        length = _length(self._query)
+        across = math.sqrt(max(0.0, length**2 - along**2))
+        highest = self._norm * along / length if length else 0.0
+        reach = min(self._floor / self._first, highest) if self._first else highest
+        return along * reach + across * math.sqrt(max(0.0, self._norm**2 - reach**2))
 
     def move(self, joined: int) -> None:
         """Take note that the entity at a place of the pool has joined."""
-        gain = query_vector(self._pool.rows.take(np.array([joined])), self._pool.both_directions)
+        gain = self._pool.query(np.array([joined]))
         self._query = self._query + gain
-        self._length += float(np.linalg.norm(gain))
+        self._path += _length(gain)
+
+
+def _length(vector: Float64) -> float:
+    return math.sqrt(float(vector @ vector))
 
 
 def rank_pool(pool: Pool, positions: Int64, seeds: Int64, size: int, settings: SearchSettings) -> Ranking:

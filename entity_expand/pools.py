@@ -19,6 +19,7 @@ from entity_expand.types import AnyArray, Float32, Float64, Int64
 
 # Probabilities below this are floored: a zero would make a divergence infinite (NOTES.md section 9.4).
 _SMALLEST_PROBABILITY = 1e-300
+_ROOM = 4096
 
 
 class Pool(Protocol):
@@ -96,14 +97,14 @@ class _StoredPool:
 
     precision = np.float32
 
-    def __init__(self, rows: EntityRows, own_scores: AnyArray, vocabulary: int) -> None:
-        self.size = len(rows)
+    def _describe(self, deviation: Float64, log_offset: Float64, own_scores: AnyArray, vocabulary: int) -> None:
+        self.size = len(deviation)
         self.vocabulary = vocabulary
-        self._deviation = rows.deviation
-        self._log_offset = rows.log_offset
-        self.log_total: Float64 = vocabulary * rows.log_offset
+        self._deviation = deviation
+        self._log_offset = log_offset
+        self.log_total: Float64 = vocabulary * log_offset
         self.log_mean: Float64 = np.full(self.size, -np.log(vocabulary))
-        self.log_own: Float64 = rows.deviation * own_scores + rows.log_offset
+        self.log_own: Float64 = deviation * own_scores + log_offset
 
     def _weighted(self, places: Int64, scores: AnyArray, weights: Float64) -> Float64:
         """Return Σ_j weights[j] (σ_i Z_i[j] + a_i) from scores Z (w, m), (w,)."""
@@ -122,7 +123,7 @@ class TablePool(_StoredPool):
     """
 
     def __init__(self, table: Float32, rows: EntityRows, vocabulary: int, both_directions: float = 0.0) -> None:
-        super().__init__(rows, table.diagonal(), vocabulary)
+        self._describe(rows.deviation, rows.log_offset, table.diagonal(), vocabulary)
         self._table = table
         self._both_directions = both_directions
 
@@ -144,9 +145,10 @@ class TablePool(_StoredPool):
 
 
 class VectorPool(_StoredPool):
-    """Rows of some entities; their scores are computed when they are first needed, for many entities at once.
+    """Rows of some entities, to which further ones may come; scores are computed when they are first needed.
 
-    The products are summed in float64 and rounded to float32, as in a table, so both give the same numbers.
+    The products are summed in float64 and rounded to float32, as in a table, so both give the same numbers. Entities
+    keep the slot in which they came, so that nothing is moved when others come; places are slots in the order of ids.
 
     Args:
         rows: Of the K entities, in id order.
@@ -155,39 +157,100 @@ class VectorPool(_StoredPool):
     """
 
     def __init__(self, rows: EntityRows, vocabulary: int, both_directions: float = 0.0) -> None:
-        super().__init__(rows, np.einsum("kw,kw->k", rows.scaled, rows.head, dtype=np.float64), vocabulary)
-        self.rows = rows
         self.both_directions = both_directions
-        self._head = rows.head.astype(np.float64)
-        self._backward = rows.scaled.astype(np.float64) if both_directions else None
-        self._scores = np.empty((self.size, self.size), dtype=np.float32)
-        self._known = np.zeros(self.size, dtype=bool)
-        self._columns: dict[int, Float32] = {}
+        self.vocabulary = vocabulary
+        self._slots = np.empty(0, dtype=np.int64)  # of each place
+        self._own = self._sigma = self._offset = np.empty(0)  # by slot
+        self._head = self._scaled = np.empty((0, rows.head.shape[1]))  # by slot, with room for more
+        self._given = _Scores()  # row j holds Z_j[v] for all v
+        self._taken = _Scores()  # row j holds Z_v[j] for all v
+        self.extend(rows, self._slots, np.arange(len(rows)))
+
+    def extend(self, rows: EntityRows, old: Int64, new: Int64) -> None:
+        """Take in further entities.
+
+        Args:
+            rows: Of the further entities.
+            old: (K,) places from now on of the entities that are here.
+            new: Places of the further ones.
+        """
+        here, count = len(self._slots), len(self._slots) + len(rows)
+        slots = np.empty(count, dtype=np.int64)
+        slots[old], slots[new] = self._slots, np.arange(here, count)
+        self._slots = slots
+        if count > len(self._head):
+            room = max(_ROOM, 2 * count)
+            self._head, self._scaled = _larger(self._head, room), _larger(self._scaled, room)
+        self._head[here:count], self._scaled[here:count] = rows.head, rows.scaled
+        own = np.einsum("kw,kw->k", self._scaled[here:count], self._head[here:count]).astype(np.float32)
+        self._own = np.append(self._own, own)
+        self._sigma = np.append(self._sigma, rows.deviation)
+        self._offset = np.append(self._offset, rows.log_offset)
+        self._describe(self._sigma[slots], self._offset[slots], self._own[slots], self.vocabulary)
 
     def known(self, places: Int64) -> bool:
-        """Return whether the scores that `places` give to all others are computed."""
-        return bool(self._known[places].all())
+        """Return whether the numbers of all `places` are at hand."""
+        slots = self._slots[places]
+        given = self._given.complete(slots, self.size)
+        return given and (not self.both_directions or self._taken.complete(slots, self.size))
 
     def expect(self, places: Int64) -> None:
-        """Compute the scores that `places` give to all others, in one matrix product."""
-        missing = places[~self._known[places]]
-        if len(missing):
-            self._scores[missing] = self.rows.scaled[missing].astype(np.float64) @ self._head.T
-            self._known[missing] = True
+        """Compute the scores that `places` give to all others, and with λ those that they get, all at once."""
+        slots, head, scaled = self._slots[places], self._head[: self.size], self._scaled[: self.size]
+        self._given.fill(slots, scaled, head)
+        if self.both_directions:
+            self._taken.fill(slots, head, scaled)
+
+    def query(self, places: Int64) -> Float64:
+        """Return the query of a set, (W,), or (2 W,) with λ; see `scoring.query_vector`."""
+        slots = self._slots[places]
+        forward: Float64 = self._scaled[slots].sum(axis=0)
+        if not self.both_directions:
+            return forward
+        return np.concatenate([forward, self.both_directions * self._head[slots].sum(axis=0)])
 
     def gains(self, place: int) -> AnyArray:
         """Return Z_j[v] + λ Z_v[j] for all v of the pool, (K,)."""
-        self.expect(np.array([place]))
-        row: AnyArray = self._scores[place]
-        return row if self._backward is None else row + self.both_directions * self._toward(place, self._backward)
-
-    def _toward(self, member: int, backward: Float64) -> Float32:
-        """Return Z_i[member] for every entity i of the pool, (K,)."""
-        if member not in self._columns:
-            self._columns[member] = (backward @ self._head[member]).astype(np.float32)
-        return self._columns[member]
+        if not self.known(np.array([place])):
+            self.expect(np.array([place]))
+        slot = int(self._slots[place])
+        given: AnyArray = self._given.table[slot, self._slots]
+        return given + self.both_directions * self._taken.table[slot, self._slots] if self.both_directions else given
 
     def weighted_logs(self, places: Int64, members: Int64, weights: Float64) -> Float64:
         """Return the weighted sums of σ_i Z_i[j] + a_i, (w,)."""
-        self.expect(places)
-        return self._weighted(places, self._scores[places[:, None], members], weights)
+        slots = self._slots[places]
+        self._given.fill(slots, self._scaled[: self.size], self._head[: self.size])
+        return self._weighted(places, self._given.table[slots[:, None], self._slots[members]], weights)
+
+
+class _Scores:
+    """Inner products between slots; a row is computed when it is asked for, and goes on when slots come."""
+
+    def __init__(self) -> None:
+        self.table = np.empty((0, 0), dtype=np.float32)
+        self._filled = np.empty(0, dtype=np.int64)  # of each row, how many columns are computed
+
+    def complete(self, slots: Int64, size: int) -> bool:
+        """Return whether the rows of `slots` reach `size` columns."""
+        return bool(len(self._filled) >= size and (self._filled[slots] >= size).all())
+
+    def fill(self, slots: Int64, left: Float64, right: Float64) -> None:
+        """Compute the products of the rows `slots` of `left` (K, W) with all of `right` (K, W)."""
+        size = len(right)
+        if size > len(self.table):
+            room = max(_ROOM, 2 * size)
+            self.table = _larger(self.table, room, room)
+            self._filled = np.append(self._filled, np.zeros(room - len(self._filled), dtype=np.int64))
+        reached = self._filled[slots]
+        for start in {int(each) for each in reached} - {size}:
+            part = slots[reached == start]
+            self.table[part, start:size] = left[part] @ right[start:].T
+            self._filled[part] = size
+
+
+def _larger(array: AnyArray, rows: int, columns: int | None = None) -> AnyArray:
+    """Return the array with room for more; pages of it that nobody touches cost nothing."""
+    roomy = np.zeros((rows, array.shape[1] if columns is None else columns), dtype=array.dtype)
+    roomy[: array.shape[0], : array.shape[1]] = array
+    return roomy

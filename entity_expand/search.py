@@ -16,7 +16,7 @@ from entity_expand.types import Bool, Float64, Int64
 WINDOW_TIERS = ((0, 1000.0), (41, 500.0), (75, 300.0))
 RANKING_TIERS = ((0, 1600.0), (20, 900.0), (35, 600.0), (70, 150.0))
 _NEAR = 128
-_AHEAD = 32
+_AHEAD = 16
 _LOWEST = -float(np.finfo(np.float32).max)
 
 
@@ -192,16 +192,23 @@ class SetSearch:
         return max(float(np.partition(self._scores, -count)[-count]), _LOWEST)
 
     def step(self, window: int) -> int:
-        """Let the candidate that diverges least from the set join; return its place.
+        """Let the best of the best `window` open entities join; return its place.
 
         Raises:
             QueryError: No entity is left.
         """
-        candidates = self.candidates(window)
+        return self.choose(self.candidates(window))
+
+    def choose(self, candidates: Int64) -> int:
+        """Let the candidate (w,) that diverges least from the set join; return its place.
+
+        Raises:
+            QueryError: There is no candidate.
+        """
         if not len(candidates):
             raise QueryError(f"No entity is left to join after {self._count} members.")
         if not self.pool.known(candidates):
-            self.pool.expect(self.candidates(max(window, _AHEAD)))
+            self.pool.expect(self.candidates(max(2 * len(candidates), _AHEAD)))
         chosen = int(candidates[0])
         if len(candidates) > 1:
             tiers = tiers_at(self._count, WINDOW_TIERS)

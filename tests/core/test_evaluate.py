@@ -12,28 +12,35 @@ from entity_expand.metrics import CUTS
 from entity_expand.paper import expand_jointly
 from entity_expand.pools import DistributionPool, TablePool
 from entity_expand.search import SearchSettings
-from entity_expand.stores import Evidence, Record
+from entity_expand.stores.base import Describe, Evidence, Facts, IndexMeta, Lookup, Matching, Record
 from entity_expand.types import Entity
 
 
 class WorldStore:
-    """All of a small world, held in memory."""
+    """All of a small world, held in memory; its own reader."""
 
-    def __init__(self, world, entities: int = 300) -> None:
+    def __init__(self, world) -> None:
         self.world = world
-        self.meta = type("Meta", (), {"entities": entities, "vocabulary": 300})()
+        meta = IndexMeta("", "", "", "both", None, "", world.rows.head.shape[1] - 1, 300, 300, 300, 300, "")
+        self.facts = Facts(meta, {"head": 0.0}, np.zeros(meta.dimension), exact=True)
 
-    def rows(self, positions):
-        return self.world.rows.take(positions)
+    def begin(self, timeout=None):
+        return self
 
     def whole(self, both_directions):
         return TablePool(self.world.table, self.world.rows, 300, both_directions)
 
-    def lookup(self, text):
-        return (int(text),) if text.isdigit() and int(text) < 300 else ()
+    def answer(self, requests):
+        return [self._answer(request) for request in requests]
 
-    def records(self, positions):
-        return [Record(Entity(str(p), f"Entity {p}"), True, 1, (Evidence("", (), None),)) for p in positions]
+    def _answer(self, request):
+        match request:
+            case Lookup(texts):
+                return tuple((int(text),) if text.isdigit() and int(text) < 300 else () for text in texts)
+            case Describe(positions):
+                return [Record(Entity(str(p), f"Entity {p}"), True, 1, (Evidence("", (), None),)) for p in positions]
+            case Matching(None):
+                return np.arange(300)
 
 
 def truth_of(world) -> dict[str, frozenset[str]]:

@@ -60,7 +60,7 @@ def test_large_vocabularies_are_sampled(world, monkeypatch) -> None:
 
 
 def test_feature_rows_give_centred_cosines(world) -> None:
-    rows = scoring.feature_rows(world.rows)
+    rows = scoring.feature_rows(world.rows, world.features.astype(np.float64).mean(axis=0), 300)
     centred = world.features - world.features.mean(axis=0)
     unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
     np.testing.assert_allclose(scoring.scores_between(rows, rows), unit @ unit.T, atol=1e-5)

@@ -9,6 +9,9 @@ import entity_expand
 
 PUBLIC = [
     "AmbiguousSeedError",
+    "AsyncExpander",
+    "ExpandQuery",
+    "Filter",
     "BundleError",
     "CheckpointError",
     "ConfigError",
