@@ -15,6 +15,7 @@ EntityExpandError
 │   ├── IndexMismatchError an index was made with another bundle, mapping or similarity
 │   ├── IndexChangedError  an index was changed while it was being read
 │   ├── StoreBusyError     another run is at work on the index
+│   ├── RejectedError      the search server took the index, but not all of its entities
 │   └── ServerError        the search server did not do what it was asked
 │       ├── UnreachableError   no answer came
 │       ├── DeadlineError      it took longer than allowed
@@ -92,6 +93,10 @@ class IndexChangedError(StoreError):
 
 class StoreBusyError(StoreError):
     """Another run is at work on the index."""
+
+
+class RejectedError(StoreError):
+    """The search server took the index, but not all of its entities; a file lists the others with its reasons."""
 
 
 class ServerError(StoreError):

@@ -1,5 +1,6 @@
 """Indexing: a bundle and a corpus in, an index out."""
 
-from indexer.build import IndexReport, IndexSettings, index_corpus
+from indexer.build import index_corpus
+from indexer.settings import ElasticSettings, IndexReport, IndexSettings, LoadReport
 
-__all__ = ["IndexReport", "IndexSettings", "index_corpus"]
+__all__ = ["ElasticSettings", "IndexReport", "IndexSettings", "LoadReport", "index_corpus"]

@@ -36,6 +36,18 @@ class Selection:
         """How many samples there are."""
         return sum(len(own) for own in self.samples)
 
+    def showing(self, corpus: Corpus, modality: Modality) -> Selection:
+        """Return what is left of this selection in a modality: samples with a sentence, or with a picture."""
+        if modality == "both":
+            return self
+        parts = [own[[_shows(corpus.sample(number), modality) for number in own.tolist()]] for own in self.samples]
+        kept = [number for number, own in enumerate(parts) if len(own)]
+        return Selection(self.entities[kept], tuple(parts[number] for number in kept))
+
+    def take(self, kept: Int64) -> Selection:
+        """Return the part of the entities at the positions `kept` of this selection, in that order."""
+        return Selection(self.entities[kept], tuple(self.samples[number] for number in kept.tolist()))
+
 
 def select(corpus: Corpus, modality: Modality, split: str | None) -> Selection:
     """Choose the samples that have what the modality shows.
@@ -69,7 +81,7 @@ def encoder_input(corpus: Corpus, sample: Sample, modality: Modality) -> Encoder
 def mean_features(
     encoder: Encoder, corpus: Corpus, selection: Selection, modality: Modality, progress_file: Path
 ) -> Float64:
-    """Return the mean feature of each entity, (n, D) float64.
+    """Return the mean feature of each entity, (n, D) float64, memory-mapped from `progress_file`.
 
     Entities are encoded in groups that do not depend on where an earlier run was stopped, so a resumed run gives the
     same bits. Finished groups are kept in `progress_file`, which must belong to this encoder, corpus and selection.
@@ -89,7 +101,7 @@ def mean_features(
             for start in groups:
                 own = selection.samples[start : start + _GROUP]
                 means = _group_means(encoder, corpus, own, modality)
-                handle.write(means.astype("<f8").tobytes())
+                handle.write(means.tobytes())
                 handle.flush()
                 os.fsync(handle.fileno())
                 bar.update(sum(len(numbers) for numbers in own))
@@ -97,7 +109,7 @@ def mean_features(
         raise StoreError(
             f"Cannot write {progress_file}: {problem.strerror}. What is there will be used again."
         ) from problem
-    return np.fromfile(progress_file, dtype="<f8").reshape(-1, width).astype(np.float64)
+    return np.memmap(progress_file, np.float64, "r", shape=(len(selection.entities), width)).view(np.ndarray)
 
 
 def _whole_groups(progress_file: Path, width: int, entities: int) -> int:

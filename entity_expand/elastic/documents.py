@@ -98,7 +98,13 @@ def unpack_rows(packed: Sequence[str], dimension: int) -> EntityRows:
 
 
 def document(
-    place: int, record: Record, rows: EntityRows, number: int, text: str, vectors: Mapping[VectorField, Float32]
+    place: int,
+    record: Record,
+    rows: EntityRows,
+    number: int,
+    text: str,
+    vectors: Mapping[VectorField, Float32],
+    content: int = 0,
 ) -> Document:
     """Return the document of one entity.
 
@@ -109,10 +115,12 @@ def document(
         number: Which of them is this one's.
         text: Its sentences with its own mentions left out, for lexical queries.
         vectors: Its searched vectors, (W',) each.
+        content: Hash of what it was made from, so that a later run sees without encoding whether that has changed.
     """
     entity = record.entity
     fields: dict[str, Any] = {
         "place": place,
+        "content": content,
         "id": entity.id,
         "name": entity.name,
         "aliases": list(entity.aliases),

@@ -52,7 +52,21 @@ def write_version(
     Raises:
         StoreError: The rows and records are not n each, or hold numbers that are not finite.
     """
-    count, width = meta.entities, meta.dimension + 1
+    count = meta.entities
+    rows = write_rows(folder, count, meta.dimension + 1, blocks)
+    if 4 * count * count <= table_bytes:
+        _write_table(folder / TABLE, rows)
+    write_names(folder / NAMES, records)
+    write_json(folder / META, {"format": FORMAT, "version": VERSION, **dataclasses.asdict(meta)})
+    _verify(folder, count)
+
+
+def write_rows(folder: Path, count: int, width: int, blocks: Iterable[EntityRows]) -> EntityRows:
+    """Write the rows of `count` entities, W = `width`, to files in a folder and return them memory-mapped.
+
+    Raises:
+        StoreError: Other than `count` rows came, or numbers that are not finite.
+    """
     head = open_memmap(folder / HEAD, "w+", np.float32, (count, width))
     scaled = open_memmap(folder / SCALED, "w+", np.float32, (count, width))
     scalars = open_memmap(folder / SCALARS, "w+", np.float64, (count, 2))
@@ -66,14 +80,9 @@ def write_version(
         filled += len(block)
     if filled != count:
         raise StoreError(f"The index should hold {count} entities; rows of {filled} came.")
-    rows = EntityRows(head, scaled, scalars[:, 0], scalars[:, 1])
-    if 4 * count * count <= table_bytes:
-        _write_table(folder / TABLE, rows)
     for array in (head, scaled, scalars):
         array.flush()
-    write_names(folder / NAMES, records)
-    write_json(folder / META, {"format": FORMAT, "version": VERSION, **dataclasses.asdict(meta)})
-    _verify(folder, count)
+    return EntityRows(head, scaled, scalars[:, 0], scalars[:, 1])
 
 
 def _write_table(path: Path, rows: EntityRows) -> None:

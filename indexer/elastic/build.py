@@ -1,0 +1,193 @@
+"""Build a version of an index on a server: encode, load, check, and let the name stand for it in one step."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from entity_expand.elastic.address import Address, Credentials
+from entity_expand.elastic.bodies import VectorOptions, mapping
+from entity_expand.encoder import Encoder
+from entity_expand.errors import IndexMismatchError, RejectedError
+from entity_expand.scoring import EntityRows
+from entity_expand.stores.base import VectorField
+from entity_expand.stores.memory import centred_norms
+from entity_expand.stores.writing import write_rows
+from entity_expand.types import Int64
+from indexer.elastic.bulk import BulkReport, Item
+from indexer.elastic.documents import Packing, contents_of, documents
+from indexer.elastic.finish import finish, refresh
+from indexer.elastic.meta import ElasticMeta, to_meta
+from indexer.elastic.options import choose_options
+from indexer.elastic.pages import stored
+from indexer.elastic.session import Session, work_folder, writing
+from indexer.elastic.verify import check_loaded
+from indexer.elastic.versions import Version, behind, find_versions, meta_of, use, write_meta
+from indexer.prepare import Prepared, features_of, row_blocks, version_name
+from indexer.settings import ElasticSettings, IndexReport, LoadReport
+
+_REJECTED = "rejected.jsonl"
+
+
+def index_on_server(
+    prepared: Prepared, encoder: Encoder, address: Address, settings: ElasticSettings, credentials: Credentials | None
+) -> IndexReport:
+    """Build a version of an index and let the name stand for it.
+
+    Raises:
+        StoreBusyError: Another run is at work on the name.
+        IndexMismatchError: An unfinished version of this name is of something else.
+        RejectedError: The server refused entities; the name stands for what it stood for.
+        StoreError: The loaded index is not as it should be, or the server failed for longer than the patience.
+    """
+    meta = prepared.meta
+    options, reason = choose_options(meta.entities)
+    if settings.vectors is not None:
+        options, reason = settings.vectors, "as asked for"
+    version = version_name(meta, prepared.settings.evidence, settings.shards, *dataclasses.astuple(options))
+    with writing(address, credentials, settings) as session:
+        physical, found = _choose(session, f"{address.index}-{version}", prepared, options)
+        if found is not None and found.in_use and found.usable and found.documents == meta.entities:
+            load = LoadReport(physical, options, reason)
+        else:
+            load = _build(session, physical, found is not None, prepared, encoder, options, reason)
+    without_samples = len(prepared.corpus.entities) - meta.entities
+    return IndexReport(meta.entities, meta.trained, meta.samples, without_samples, not load.checked, load)
+
+
+def _choose(session: Session, base: str, prepared: Prepared, options: VectorOptions) -> tuple[str, Version | None]:
+    """Return the physical index to fill, and what is there of it already.
+
+    Raises:
+        IndexMismatchError: What is there under its name is of something else.
+    """
+    behind(session)  # refuses a name that cannot stand for versions, before anything is encoded
+    wanted = ElasticMeta("loading", prepared.meta, options, {}, np.empty(0), prepared.settings.evidence, 0).identity()
+    numbers = [0]
+    for found in find_versions(session):
+        match = re.fullmatch(re.escape(base) + r"(?:-(\d+))?", found.physical)
+        if match is None:
+            continue
+        if found.meta is None:
+            raise IndexMismatchError(found.problem)
+        _compare(found.physical, found.meta, wanted)
+        if not found.meta.changes:
+            return found.physical, found
+        numbers.append(int(match[1] or 1))
+    return base if numbers == [0] else f"{base}-{max(numbers) + 1}", None
+
+
+def _compare(physical: str, meta: ElasticMeta, wanted: dict[str, object]) -> None:
+    found = meta.identity()
+    differing = [
+        f"{name} is {found.get(name)!r}, not {value!r}" for name, value in wanted.items() if found.get(name) != value
+    ]
+    if differing:
+        raise IndexMismatchError(
+            f"The unfinished index {physical} is of something else: {', '.join(differing)}. Delete it, or choose "
+            "another name."
+        )
+
+
+def _build(
+    session: Session,
+    physical: str,
+    exists: bool,
+    prepared: Prepared,
+    encoder: Encoder,
+    options: VectorOptions,
+    reason: str,
+) -> LoadReport:
+    work = work_folder(session.address, session.settings) / physical
+    work.mkdir(parents=True, exist_ok=True)
+    features = features_of(prepared, encoder, work)
+    rows = write_rows(work, len(features), features.shape[1] + 1, row_blocks(prepared, features))
+    meta = _meta(prepared, rows, options)
+    if exists:
+        before = meta_of(session, physical)
+        meta = dataclasses.replace(meta, state=before.state, packed=before.packed)
+        write_meta(session, physical, meta)
+    else:
+        _create(session, physical, meta)
+    report, expected, packed = _load(session, physical, prepared, rows, meta, work)
+    if report.rejected and not session.settings.allow_rejected:
+        raise RejectedError(
+            f"The server refused {report.rejected:,} of {report.sent:,} entities; {report.dead_letters} says which and "
+            f"why. {session.address} stands for what it stood for. Mend the corpus, or allow rejected entities."
+        )
+    finish(session, physical)
+    recall, checked = check_loaded(session, physical, meta, expected, rows)
+    write_meta(session, physical, dataclasses.replace(meta, state="verified", packed=packed))
+    use(session, physical)
+    kept = report.dead_letters
+    if kept is not None:
+        kept = kept.replace(work.parent / f"{physical}.{_REJECTED}")
+    shutil.rmtree(work, ignore_errors=True)
+    return LoadReport(physical, options, reason, report.sent, report.rejected, kept, recall, checked)
+
+
+def _meta(prepared: Prepared, rows: EntityRows, options: VectorOptions) -> ElasticMeta:
+    heads = np.einsum("nw,nw->n", rows.head, rows.head, dtype=np.float64)
+    pairs = heads + np.einsum("nw,nw->n", rows.scaled, rows.scaled, dtype=np.float64)
+    norms: dict[VectorField, float] = {
+        "head": float(np.sqrt(heads.max())),
+        "pair": float(np.sqrt(pairs.max())),
+        "feature": 1.0,
+    }
+    largest = {field: norms[field] for field in options.fields}
+    mean, _ = centred_norms(rows)
+    return ElasticMeta("loading", prepared.meta, options, largest, mean, prepared.settings.evidence, len(rows))
+
+
+def _create(session: Session, physical: str, meta: ElasticMeta) -> None:
+    """Create an index that is quick to load: without copies, and searchable only when it is refreshed."""
+    settings = {
+        "number_of_shards": session.settings.shards,
+        "number_of_replicas": 0,
+        "refresh_interval": "-1",
+    }
+    body = {
+        "settings": {"index": settings},
+        "mappings": mapping(meta.index.dimension, meta.vectors, to_meta(meta)),
+    }
+    session.check()
+    # 400: it is there, as after an answer that was lost; whether it is ours is seen next.
+    session.ask("PUT", f"/{physical}", body, accept=(400,))
+    _compare(physical, meta_of(session, physical), meta.identity())
+
+
+def _load(
+    session: Session, physical: str, prepared: Prepared, rows: EntityRows, meta: ElasticMeta, work: Path
+) -> tuple[BulkReport, Int64, bool]:
+    """Make the index hold the entities; return what was sent, (n,) their revisions, and whether vectors went packed."""
+    refresh(session, physical)
+    ids = prepared.ids
+    wanted = set(ids)
+    there, surplus = np.full(len(rows), -1, dtype=np.int64), list[str]()
+    for known in stored(session, physical):
+        if 0 <= known.place < len(rows) and ids[known.place] == known.id:
+            there[known.place] = known.revision
+        elif known.id not in wanted:
+            surplus.append(known.id)
+    expected = np.empty(len(rows), dtype=np.int64)
+    bulk = session.bulk(physical)
+    packing = Packing(bulk, True if meta.packed else None)
+
+    def items() -> Iterator[Item]:
+        yield from (Item(each, None) for each in surplus)
+        places = np.arange(len(rows))
+        for place, made in enumerate(documents(prepared, rows, meta, places, contents_of(prepared))):
+            expected[place] = made.fields["revision"]
+            if there[place] != expected[place]:
+                yield packing.item(made)
+
+    report = bulk.load(items(), work / _REJECTED, total=len(surplus) + int((there < 0).sum()))
+    if report.dead_letters is not None:
+        rejected = set(report.rejected_ids())
+        expected[[number for number, each in enumerate(ids) if each in rejected]] = -1
+    return report, expected, packing.packed is True

@@ -1,0 +1,134 @@
+"""What an index says of itself in the `_meta` of its mapping, and the check that it is what it says."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from entity_expand.config import from_mapping
+from entity_expand.elastic.bodies import VectorOptions, decode_floats, encode_floats, mapping
+from entity_expand.elastic.state import FORMAT, KEY, VERSION
+from entity_expand.errors import ConfigError, IndexMismatchError
+from entity_expand.stores.base import IndexMeta, VectorField
+from entity_expand.types import Float64
+
+_DEFAULTS = {"type": "object", "element_type": "float", "index": True}
+"""What the server leaves out of a mapping that it returns."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ElasticMeta:
+    """What an index says of itself.
+
+    Attributes:
+        state: "loading" until all entities are in it and were checked, then "verified".
+        index: What it was built of; entities that came or went later are not counted.
+        vectors: How vectors are kept and searched.
+        largest_norms: Largest Euclidean norm that any vector of a field has or had.
+        mean_feature: (D,) float64, the mean feature of the entities that it was built with; it never changes.
+        evidence: Sentences kept per entity.
+        next_place: The place that the next new entity gets.
+        changes: How often entities came, went or changed since it was built.
+        packed: Whether the server is known to take vectors as base64.
+    """
+
+    state: Literal["loading", "verified"]
+    index: IndexMeta
+    vectors: VectorOptions
+    largest_norms: Mapping[VectorField, float]
+    mean_feature: Float64
+    evidence: int
+    next_place: int
+    changes: int = 0
+    packed: bool = False
+
+    def identity(self) -> dict[str, Any]:
+        """Return what two builds of the same index have in common, flat, by name."""
+        names = {f"index.{name}": value for name, value in dataclasses.asdict(self.index).items()}
+        names |= {f"vectors.{name}": value for name, value in _vectors(self.vectors).items()}
+        return {**names, "evidence": self.evidence}
+
+
+def to_meta(meta: ElasticMeta) -> dict[str, Any]:
+    """Return the whole `_meta` of a mapping."""
+    return {
+        KEY: {
+            "format": FORMAT,
+            "version": VERSION,
+            "state": meta.state,
+            "index": dataclasses.asdict(meta.index),
+            "vectors": _vectors(meta.vectors),
+            "largest_norms": dict(meta.largest_norms),
+            "mean_feature": encode_floats(meta.mean_feature),
+            "evidence": meta.evidence,
+            "next_place": meta.next_place,
+            "changes": meta.changes,
+            "packed": meta.packed,
+        }
+    }
+
+
+def _vectors(options: VectorOptions) -> dict[str, Any]:
+    return {**dataclasses.asdict(options), "fields": list(options.fields)}
+
+
+def is_ours(found: Mapping[str, Any]) -> bool:
+    """Say whether a mapping is one of this project, of whatever version."""
+    own = found.get("_meta", {}).get(KEY)
+    return isinstance(own, Mapping) and own.get("format") == FORMAT
+
+
+def read_meta(found: Mapping[str, Any], name: str) -> ElasticMeta:
+    """Read and check the mapping of an index as the server returns it.
+
+    Args:
+        found: The mapping, with `_meta` and `properties`.
+        name: Of the index, for messages.
+
+    Raises:
+        IndexMismatchError: It is no index of this project, of another version, or its fields are not of the types,
+            widths or similarity that `_meta` stands for.
+    """
+    if not is_ours(found):
+        raise IndexMismatchError(f"The index {name} was not made by entity-expand: its mapping says nothing of it.")
+    own = found["_meta"][KEY]
+    if own.get("version") != VERSION:
+        raise IndexMismatchError(
+            f"The index {name} has the mapping version {own.get('version')}; this release reads {VERSION}. "
+            "Build it again with `entity-expand index`."
+        )
+    try:
+        meta = ElasticMeta(
+            state=own["state"],
+            index=from_mapping(IndexMeta, own["index"]),
+            vectors=from_mapping(VectorOptions, own["vectors"]),
+            largest_norms={field: float(norm) for field, norm in own["largest_norms"].items()},
+            mean_feature=decode_floats(own["mean_feature"]),
+            evidence=int(own["evidence"]),
+            next_place=int(own["next_place"]),
+            changes=int(own["changes"]),
+            packed=bool(own["packed"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as problem:
+        raise IndexMismatchError(f"What the index {name} says of itself in `_meta` is damaged: {problem!r}.") from None
+    if differing := mapping_differences(found, mapping(meta.index.dimension, meta.vectors)):
+        raise IndexMismatchError(f"The mapping of the index {name} is not what its `_meta` says: {differing}.")
+    return meta
+
+
+def mapping_differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Return what the fields of a mapping on the server lack of the wanted ones, or have otherwise; "" for nothing."""
+    fields, differing = found.get("properties", {}), []
+    for name, expected in wanted["properties"].items():
+        if name not in fields:
+            differing.append(f"{name} is missing")
+            continue
+        for key, value in expected.items():
+            actual = fields[name].get(key, _DEFAULTS.get(key))
+            if key == "index_options":
+                actual, value = (actual or {}).get("type"), value["type"]
+            if actual != value:
+                differing.append(f"{name}.{key} is {actual!r}, expected {value!r}")
+    return ", ".join(differing)

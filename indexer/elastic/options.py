@@ -1,0 +1,19 @@
+"""How vectors are kept and searched, chosen by the size of the index."""
+
+from __future__ import annotations
+
+from entity_expand.elastic.bodies import VectorOptions
+
+MOST_SCANNED = 20_000
+"""Entities up to which every search scans all vectors: exact, and still a matter of milliseconds."""
+
+
+def choose_options(entities: int) -> tuple[VectorOptions, str]:
+    """Return how vectors are kept and searched for an index of so many entities, and why.
+
+    Quantised vectors are never chosen: with inner products as scores they lose results, so that is for whoever has
+    measured it on their own data.
+    """
+    if entities <= MOST_SCANNED:
+        return VectorOptions("flat"), f"{entities:,} entities are few enough to scan them all, which is exact"
+    return VectorOptions("hnsw"), f"{entities:,} entities are more than the {MOST_SCANNED:,} that are scanned quickly"

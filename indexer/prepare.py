@@ -1,0 +1,160 @@
+"""What an index is made from, the same for every destination: entities, features, stored rows, what to show."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.format import open_memmap
+
+from entity_expand._version import __version__
+from entity_expand.bundle import Bundle
+from entity_expand.corpus import Corpus
+from entity_expand.encoder import Encoder
+from entity_expand.errors import CorpusError, StoreError
+from entity_expand.scoring import EntityRows, entity_rows, head_rows, head_statistics, predicted_rows
+from entity_expand.stores.base import Evidence, IndexMeta, Record
+from entity_expand.types import Float64, Int64, Modality, Sample
+from indexer.features import Selection, mean_features, select
+from indexer.settings import IndexSettings
+
+_BLOCK = 4096
+_LONGEST_EVIDENCE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What is to be indexed.
+
+    Attributes:
+        bundle: The bundle.
+        corpus: The corpus.
+        settings: What of it, and how.
+        selection: The n entities and their samples.
+        trained: (n,) head row of each entity; -1 for one that was never trained.
+        meta: What the index will be made of.
+    """
+
+    bundle: Bundle
+    corpus: Corpus
+    settings: IndexSettings
+    selection: Selection
+    trained: Int64
+    meta: IndexMeta
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the n entities."""
+        return [self.corpus.entities[position].id for position in self.selection.entities.tolist()]
+
+
+def prepare(bundle: Bundle, encoder: Encoder, corpus: Corpus, settings: IndexSettings) -> Prepared:
+    """Choose what is indexed, and see that it fits together.
+
+    Raises:
+        StoreError: The encoder does not fit the bundle.
+        CorpusError: No sample shows what the modality and the split ask for.
+    """
+    if encoder.dimension != bundle.dimension:
+        raise StoreError(f"The encoder yields {encoder.dimension} numbers, the bundle's head takes {bundle.dimension}.")
+    selection = select(corpus, settings.modality, settings.split)
+    if not len(selection.entities):
+        raise CorpusError(
+            f"Nothing to index: no sample of {corpus.root} has modality {settings.modality!r} and split "
+            f"{settings.split!r}; the splits are {', '.join(corpus.splits) or 'none'}."
+        )
+    return of_selection(bundle, corpus, settings, selection)
+
+
+def of_selection(bundle: Bundle, corpus: Corpus, settings: IndexSettings, selection: Selection) -> Prepared:
+    """Return what is indexed of the entities and samples of a selection."""
+    row_of = {(entity.id, entity.name): row for row, entity in enumerate(bundle.entities)}
+    indexed = [corpus.entities[position] for position in selection.entities.tolist()]
+    trained = np.array([row_of.get((entity.id, entity.name), -1) for entity in indexed], dtype=np.int64)
+    meta = IndexMeta(
+        bundle=bundle.fingerprint,
+        corpus=corpus.content_hash,
+        corpus_folder=str(corpus.root.absolute()),
+        modality=settings.modality,
+        late_fusion=settings.late_fusion,
+        split=settings.split or "",
+        dimension=bundle.dimension,
+        vocabulary=bundle.vocabulary,
+        entities=len(selection.entities),
+        trained=int((trained >= 0).sum()),
+        samples=selection.count,
+        written_by=__version__,
+    )
+    return Prepared(bundle, corpus, settings, selection, trained, meta)
+
+
+def version_name(meta: IndexMeta, *further: object) -> str:
+    """Return 16 hex digits that stand for what an index is made of, and for whatever else decides on its content."""
+    made_of = [meta.bundle, meta.corpus, meta.corpus_folder, meta.modality, meta.split, meta.written_by]
+    made_of += [str(meta.late_fusion), *map(str, further)]
+    return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
+
+
+def features_of(prepared: Prepared, encoder: Encoder, work: Path) -> Float64:
+    """Return the feature of each entity, (n, D) float64, memory-mapped from files in the folder `work`.
+
+    The folder must belong to this encoder, bundle, corpus and selection; what an earlier run encoded is used again.
+    """
+    corpus, selection, settings = prepared.corpus, prepared.selection, prepared.settings
+    if settings.late_fusion is None:
+        return mean_features(encoder, corpus, selection, settings.modality, work / "features.f64")
+    fused = open_memmap(work / "fused.npy", "w+", np.float64, (len(selection.entities), encoder.dimension))
+    weights = np.zeros((len(selection.entities), 1))
+    apart: tuple[tuple[Modality, float], ...] = (("text", 1 - settings.late_fusion), ("picture", settings.late_fusion))
+    for modality, weight in apart:
+        shown = selection.showing(corpus, modality)
+        if len(shown.entities):
+            places = np.searchsorted(selection.entities, shown.entities)
+            own = mean_features(encoder, corpus, shown, modality, work / f"{modality}.f64")
+            # A part of weight 0 still counts, by next to nothing, for an entity that has no other.
+            weights[places] += max(weight, 1e-9)
+            for start in range(0, len(places), _BLOCK):
+                fused[places[start : start + _BLOCK]] += max(weight, 1e-9) * own[start : start + _BLOCK]
+    for start in range(0, len(fused), _BLOCK):
+        fused[start : start + _BLOCK] /= weights[start : start + _BLOCK]
+    return fused
+
+
+def row_blocks(prepared: Prepared, features: Float64) -> Iterator[EntityRows]:
+    """Yield the stored rows of all entities; the bundle's head fixes mean and covariance."""
+    vocabulary = head_rows(prepared.bundle.head_weight, prepared.bundle.head_bias)
+    statistics = head_statistics(vocabulary)
+    for start in range(0, len(features), _BLOCK):
+        part, own = features[start : start + _BLOCK], prepared.trained[start : start + _BLOCK]
+        rows = np.where((own >= 0)[:, None], vocabulary[own], predicted_rows(part, prepared.bundle.ridge))
+        yield entity_rows(part, rows, vocabulary, statistics)
+
+
+def records(prepared: Prepared) -> Iterator[Record]:
+    """Yield what to show of the entities, in order."""
+    for number, numbers in enumerate(prepared.selection.samples):
+        shown = [prepared.corpus.sample(each) for each in numbers[: prepared.settings.evidence].tolist()]
+        yield record(prepared, number, shown)
+
+
+def record(prepared: Prepared, number: int, samples: list[Sample]) -> Record:
+    """Return what to show of one entity, given the first of its samples."""
+    entity = prepared.corpus.entities[int(prepared.selection.entities[number])]
+    evidence = tuple(_evidence(sample) for sample in samples[: prepared.settings.evidence])
+    count = len(prepared.selection.samples[number])
+    return Record(entity, bool(prepared.trained[number] >= 0), count, evidence)
+
+
+def _evidence(sample: Sample) -> Evidence:
+    """Return a sample as evidence; a long text is cut around the first mention."""
+    if len(sample.text) <= _LONGEST_EVIDENCE:
+        return Evidence(sample.text, sample.mentions, sample.image)
+    start, end = sample.mentions[0]
+    first = max(0, min(start - _LONGEST_EVIDENCE // 2, len(sample.text) - _LONGEST_EVIDENCE))
+    last = max(end, first + _LONGEST_EVIDENCE)
+    inside = tuple((s - first, e - first) for s, e in sample.mentions if s >= first and e <= last)
+    return Evidence(sample.text[first:last], inside, sample.image)
