@@ -8,19 +8,29 @@ This package is the runtime; it never imports torch.
 
 from entity_expand._version import __version__
 from entity_expand.errors import (
+    AccessError,
     AmbiguousSeedError,
     BundleError,
     CheckpointError,
     ConfigError,
     CorpusError,
+    DeadlineError,
     EncoderError,
     EntityExpandError,
     ImageError,
+    IndexChangedError,
+    IndexMismatchError,
+    IndexMissingError,
     MissingExtraError,
+    OverloadedError,
     ParityError,
     QueryError,
+    ReadOnlyError,
+    ServerError,
+    StoreBusyError,
     StoreError,
     UnknownSeedError,
+    UnreachableError,
 )
 from entity_expand.expand import ExpandQuery
 from entity_expand.expander import AsyncExpander, Expander
@@ -31,12 +41,14 @@ from entity_expand.stores import Evidence, Filter, MemoryStore
 from entity_expand.types import Entity
 
 __all__ = [
+    "AccessError",
     "AmbiguousSeedError",
     "AsyncExpander",
     "BundleError",
     "CheckpointError",
     "ConfigError",
     "CorpusError",
+    "DeadlineError",
     "EncoderError",
     "Entity",
     "EntityExpandError",
@@ -47,14 +59,22 @@ __all__ = [
     "Expansion",
     "Filter",
     "ImageError",
+    "IndexChangedError",
+    "IndexMismatchError",
+    "IndexMissingError",
     "MemoryStore",
     "MissingExtraError",
+    "OverloadedError",
     "ParityError",
     "QueryError",
+    "ReadOnlyError",
     "Result",
     "SearchSettings",
     "Seed",
+    "ServerError",
+    "StoreBusyError",
     "StoreError",
     "UnknownSeedError",
+    "UnreachableError",
     "__version__",
 ]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from entity_expand.drive import run_many, run_many_async
 from entity_expand.errors import CorpusError, IndexChangedError, QueryError
@@ -15,7 +18,37 @@ from entity_expand.results import Expansion
 from entity_expand.stores.base import AsyncStore, Evidence, Filter, Reader, Steps, Store
 from entity_expand.stores.memory import MemoryStore
 
+if TYPE_CHECKING:
+    from entity_expand.elastic.address import Credentials
+
 _ATTEMPTS = 3
+
+
+def open_store(index: Path | str, credentials: Credentials | None = None) -> Store:
+    """Open an index folder or an index on a search server; arguments and errors as for `Expander.open`."""
+    if not isinstance(index, str) or not index.lower().startswith(("http://", "https://")):
+        return MemoryStore.open(index)
+    # The client of the server is large; who has a folder need not wait for it.
+    from entity_expand.elastic.address import credentials as found
+    from entity_expand.elastic.store import ElasticStore
+
+    return ElasticStore.open(index, credentials or found(None, os.environ))
+
+
+class _Attempts:
+    """How often a run may begin anew because the index changed under it, within one limit of time."""
+
+    def __init__(self, timeout: float | None) -> None:
+        self._count, self._end = 0, None if timeout is None else time.monotonic() + timeout
+
+    def left(self) -> float | None:
+        """Return the seconds left, None if the store has its own limit."""
+        return None if self._end is None else max(0.0, self._end - time.monotonic())
+
+    def used_up(self) -> bool:
+        """Count an attempt; return whether it was the last."""
+        self._count += 1
+        return self._count >= _ATTEMPTS
 
 
 class Expander:
@@ -31,13 +64,21 @@ class Expander:
         self._pictures = pictures
 
     @classmethod
-    def open(cls, index: Path | str, pictures: Path | str | None = None) -> Expander:
-        """Open an index folder.
+    def open(
+        cls, index: Path | str, pictures: Path | str | None = None, *, credentials: Credentials | None = None
+    ) -> Expander:
+        """Open an index folder, or an index on a search server as https://host:9200/NAME.
+
+        Args:
+            index: Where it is.
+            pictures: Folder of the pictures; see the class.
+            credentials: Who asks the server. None: what the environment says. More options has `ElasticStore.open`.
 
         Raises:
-            StoreError: It is missing or damaged.
+            StoreError: It is missing, damaged or of another form, or the server does not answer.
+            ConfigError: The address or the credentials are wrong.
         """
-        return cls(MemoryStore.open(index), pictures)
+        return cls(open_store(index, credentials), pictures)
 
     def __enter__(self) -> Expander:
         return self
@@ -98,14 +139,14 @@ class Expander:
     def _run(
         self, queries: Sequence[ExpandQuery], timeout: float | None, keep_errors: bool
     ) -> list[Expansion | QueryError]:
-        for attempt in range(1, _ATTEMPTS + 1):
-            reader = self.store.begin(timeout)
+        attempts = _Attempts(timeout)
+        while True:
+            reader = self.store.begin(attempts.left())
             try:
                 return run_many([_steps(query, reader) for query in queries], reader, keep_errors)
             except IndexChangedError:
-                if attempt == _ATTEMPTS:
+                if attempts.used_up():
                     raise
-        raise AssertionError("unreachable")
 
     def picture(self, evidence: Sequence[Evidence]) -> Path | None:
         """Return the file of the first picture among some evidence; None if there is none inside the folder."""
@@ -125,7 +166,7 @@ def _steps(query: ExpandQuery, reader: Reader) -> Steps[Expansion]:
 
 
 class AsyncExpander:
-    """Expands sets over one index without blocking; for one event loop.
+    """Expands sets over an index on a search server without blocking; for one event loop.
 
     Args:
         store: The opened index.
@@ -133,6 +174,14 @@ class AsyncExpander:
 
     def __init__(self, store: AsyncStore) -> None:
         self.store = store
+
+    @classmethod
+    async def open(cls, index: str, *, credentials: Credentials | None = None) -> AsyncExpander:
+        """Open an index on a search server; arguments and errors as for `Expander.open`."""
+        from entity_expand.elastic.address import credentials as found
+        from entity_expand.elastic.store import AsyncElasticStore
+
+        return cls(await AsyncElasticStore.open(index, credentials or found(None, os.environ)))
 
     async def __aenter__(self) -> AsyncExpander:
         return self
@@ -164,12 +213,12 @@ class AsyncExpander:
         self, queries: Sequence[ExpandQuery], *, return_errors: bool = False, timeout: float | None = None
     ) -> list[Expansion | QueryError]:
         """Expand several sets side by side; as `Expander.expand_many`."""
-        for attempt in range(1, _ATTEMPTS + 1):
-            reader = await self.store.begin(timeout)
+        attempts = _Attempts(timeout)
+        while True:
+            reader = await self.store.begin(attempts.left())
             try:
                 runs = [expansion(query, reader.facts, whole=None) for query in queries]
                 return await run_many_async(runs, reader, return_errors)
             except IndexChangedError:
-                if attempt == _ATTEMPTS:
+                if attempts.used_up():
                     raise
-        raise AssertionError("unreachable")

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from entity_expand.cli.options import expand_settings, expansion_options
+from entity_expand.cli.options import credentials_option, expand_settings, expansion_options, read_credentials
 
 if TYPE_CHECKING:
     from entity_expand.evaluate import Evaluation, Protocol
 
 
 @click.command("evaluate")
-@click.argument("index", type=click.Path(path_type=Path))
+@click.argument("index")
 @click.option(
     "--queries", required=True, multiple=True, type=click.Path(path_type=Path),
     help="Folder with one file of queries per class; may be repeated, for queries of other numbers of seeds.",
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 @click.option("--size", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Results per query.")
 @click.option("--compatible", is_flag=True, help="As the original: of five seeds the last two count as results.")
 @expansion_options
+@credentials_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def command(
-    index: Path,
+    index: str,
     queries: tuple[Path, ...],
     truth: Path,
     protocol: str,
@@ -40,19 +41,20 @@ def command(
     both_directions: float,
     space: str,
     no_rerank: bool,
+    credentials: Path | None,
     as_json: bool,
 ) -> None:
     """Expand all queries over INDEX and print MAP@K and P@K."""
     from entity_expand.corpus import read_queries, read_truth
     from entity_expand.evaluate import evaluate
-    from entity_expand.stores import MemoryStore
+    from entity_expand.expander import open_store
 
     settings = expand_settings(both_directions, space, no_rerank)
     if compatible:
         settings = dataclasses.replace(settings, search=dataclasses.replace(settings.search, compatible_seeds=3))
     chosen: list[Protocol] = ["joint"] if protocol == "joint" else ["single"] if protocol == "single" else []
     chosen = chosen or (["single"] if space == "features" else ["joint", "single"])
-    store, members = MemoryStore.open(index), read_truth(truth)
+    store, members = open_store(index, credentials=read_credentials(credentials)), read_truth(truth)
     found: list[Evaluation] = []
     for folder in queries:
         for each in chosen:

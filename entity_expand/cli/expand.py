@@ -7,25 +7,27 @@ from pathlib import Path
 
 import click
 
-from entity_expand.cli.options import expand_settings, expansion_options
+from entity_expand.cli.options import credentials_option, expand_settings, expansion_options, read_credentials
 
 
 @click.command("expand")
-@click.argument("index", type=click.Path(path_type=Path))
+@click.argument("index")
 @click.argument("seeds", nargs=-1, required=True)
 @click.option("--size", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many results.")
 @click.option("--exclude", multiple=True, metavar="NAME", help="An entity that must not come back; may be repeated.")
 @expansion_options
+@credentials_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.option("--html", type=click.Path(path_type=Path), help="Also write a page with the pictures to this file.")
 def command(
-    index: Path,
+    index: str,
     seeds: tuple[str, ...],
     size: int,
     exclude: tuple[str, ...],
     both_directions: float,
     space: str,
     no_rerank: bool,
+    credentials: Path | None,
     as_json: bool,
     html: Path | None,
 ) -> None:
@@ -35,7 +37,7 @@ def command(
     from entity_expand.show import as_dict, page, table
 
     settings = expand_settings(both_directions, space, no_rerank)
-    with Expander.open(index) as expander:
+    with Expander.open(index, credentials=read_credentials(credentials)) as expander:
         expansion = expander.expand(seeds, size, exclude=exclude, settings=settings)
         click.echo(json.dumps(as_dict(expansion), indent=2, ensure_ascii=False) if as_json else table(expansion))
         if html is not None:

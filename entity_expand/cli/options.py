@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from entity_expand.elastic.address import Credentials
     from entity_expand.plan import ExpandSettings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -29,6 +32,21 @@ def expansion_options(command: Command) -> Command:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def credentials_option(command: Command) -> Command:
+    """Add the option that names a file with credentials for a search server."""
+    return click.option(
+        "--credentials", type=click.Path(path_type=Path), metavar="FILE",
+        help="TOML file with api_key, or user and password, for a search server; else the environment says.",
+    )(command)  # fmt: skip
+
+
+def read_credentials(file: Path | None) -> Credentials:
+    """Return the credentials of a file, or of the environment."""
+    from entity_expand.elastic.address import credentials
+
+    return credentials(file, os.environ)
 
 
 def expand_settings(both_directions: float, space: str, no_rerank: bool) -> ExpandSettings:
