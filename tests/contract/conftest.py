@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.loading import load
-from contract.world import World, make_world, sender
+from contract.world import World, make_world, serve
 from entity_expand import MemoryStore
 from entity_expand.elastic.store import ElasticStore
 from entity_expand.stores.base import Store
@@ -22,15 +21,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.fixture(scope="module")
-def served(world: World, elasticsearch_url: str) -> Iterator[str]:
+def served(world: World, elasticsearch_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the same content on a server."""
     name = f"contract-{uuid.uuid4().hex[:12]}"
-    source = MemoryStore.open(world.fetched)
     try:
-        load(sender(elasticsearch_url), source, name)
+        serve(world, f"{elasticsearch_url}/{name}", tmp_path_factory.mktemp("work"))
         yield f"{elasticsearch_url}/{name}"
     finally:
-        source.close()
         delete_all(elasticsearch_url, name)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,14 +10,12 @@ import numpy as np
 from entity_expand import MemoryStore
 from entity_expand.bundle import Bundle
 from entity_expand.corpus import Corpus, OwnRow, write_corpus
-from entity_expand.elastic.address import parse_address
-from entity_expand.elastic.connection import Answer, Call, Connection, Deadline
 from entity_expand.elastic.documents import vectors_of
 from entity_expand.encoder import FakeEncoder
 from entity_expand.fakes import fake_bundle
 from entity_expand.scoring import EntityRows
 from entity_expand.types import Entity
-from indexer import IndexSettings, index_corpus
+from indexer import ElasticSettings, IndexSettings, index_corpus
 
 KINDS = ("salt wave tide harbour sail", "rock snow ridge goat pine", "sand dune camel palm well")
 COUNT = 60
@@ -67,11 +64,10 @@ def vectors(store: MemoryStore, field: str) -> np.ndarray:
     return vectors_of(rows, store.facts.mean_feature, (field,))[field].astype(np.float64)
 
 
-def sender(url: str) -> Callable[[Call], Answer]:
-    """Return a function that sends a call to a server."""
-
-    def send(call: Call) -> Answer:
-        with Connection(parse_address(f"{url}/any")) as connection:
-            return connection.send(call, Deadline.after(30))
-
-    return send
+def serve(world: World, address: str, work: Path, **settings: object) -> str:
+    """Index the same content on a server; return the name of the physical index."""
+    elastic = ElasticSettings(work=work, merge=False, **settings)  # type: ignore[arg-type]
+    with Corpus.open(world.corpus) as corpus:
+        report = index_corpus(world.bundle, FakeEncoder(world.bundle.dimension), corpus, address, elastic=elastic)
+    assert report.load is not None
+    return report.load.version
