@@ -15,7 +15,7 @@ from entity_expand.stores.base import IndexMeta
 from entity_expand.stores.memory import CURRENT, VERSIONS, MemoryStore
 from entity_expand.stores.writing import remove_others, use_version, write_version
 from indexer.elastic.build import index_on_server
-from indexer.prepare import Prepared, features_of, prepare, records, row_blocks, version_name
+from indexer.prepare import Prepared, features_of, index_meta, prepare, records, row_blocks, version_name
 from indexer.settings import ElasticSettings, IndexReport, IndexSettings
 
 _BUILDING = "building"
@@ -65,7 +65,7 @@ def index_corpus(
 
 
 def _index_into_folder(prepared: Prepared, encoder: Encoder, root: Path) -> IndexReport:
-    meta, settings = prepared.meta, prepared.settings
+    meta, settings = index_meta(prepared), prepared.settings
     name = version_name(meta, settings.evidence, settings.table_bytes)
     up_to_date = _is_current(root, name, meta)
     if not up_to_date:

@@ -36,7 +36,6 @@ class Prepared:
         settings: What of it, and how.
         selection: The n entities and their samples.
         trained: (n,) head row of each entity; -1 for one that was never trained.
-        meta: What the index will be made of.
     """
 
     bundle: Bundle
@@ -44,7 +43,6 @@ class Prepared:
     settings: IndexSettings
     selection: Selection
     trained: Int64
-    meta: IndexMeta
 
     @property
     def ids(self) -> list[str]:
@@ -75,7 +73,13 @@ def of_selection(bundle: Bundle, corpus: Corpus, settings: IndexSettings, select
     row_of = {(entity.id, entity.name): row for row, entity in enumerate(bundle.entities)}
     indexed = [corpus.entities[position] for position in selection.entities.tolist()]
     trained = np.array([row_of.get((entity.id, entity.name), -1) for entity in indexed], dtype=np.int64)
-    meta = IndexMeta(
+    return Prepared(bundle, corpus, settings, selection, trained)
+
+
+def index_meta(prepared: Prepared) -> IndexMeta:
+    """Return what an index of all that is prepared is made of; this reads the whole corpus once."""
+    bundle, corpus, settings = prepared.bundle, prepared.corpus, prepared.settings
+    return IndexMeta(
         bundle=bundle.fingerprint,
         corpus=corpus.content_hash,
         corpus_folder=str(corpus.root.absolute()),
@@ -84,12 +88,11 @@ def of_selection(bundle: Bundle, corpus: Corpus, settings: IndexSettings, select
         split=settings.split or "",
         dimension=bundle.dimension,
         vocabulary=bundle.vocabulary,
-        entities=len(selection.entities),
-        trained=int((trained >= 0).sum()),
-        samples=selection.count,
+        entities=len(prepared.selection.entities),
+        trained=int((prepared.trained >= 0).sum()),
+        samples=prepared.selection.count,
         written_by=__version__,
     )
-    return Prepared(bundle, corpus, settings, selection, trained, meta)
 
 
 def version_name(meta: IndexMeta, *further: object) -> str:

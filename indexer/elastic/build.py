@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from entity_expand.elastic.address import Address, Credentials
-from entity_expand.elastic.bodies import VectorOptions, mapping
+from entity_expand.elastic.bodies import mapping
 from entity_expand.encoder import Encoder
 from entity_expand.errors import IndexMismatchError, RejectedError
 from entity_expand.scoring import EntityRows
@@ -19,16 +19,17 @@ from entity_expand.stores.base import VectorField
 from entity_expand.stores.memory import centred_norms
 from entity_expand.stores.writing import write_rows
 from entity_expand.types import Int64
-from indexer.elastic.bulk import BulkReport, Item
+from indexer.elastic.bulk import BulkReport
 from indexer.elastic.documents import Packing, contents_of, documents
 from indexer.elastic.finish import finish, refresh
+from indexer.elastic.items import Item
 from indexer.elastic.meta import ElasticMeta, to_meta
 from indexer.elastic.options import choose_options
 from indexer.elastic.pages import stored
 from indexer.elastic.session import Session, work_folder, writing
 from indexer.elastic.verify import check_loaded
 from indexer.elastic.versions import Version, behind, find_versions, meta_of, use, write_meta
-from indexer.prepare import Prepared, features_of, row_blocks, version_name
+from indexer.prepare import Prepared, features_of, index_meta, row_blocks, version_name
 from indexer.settings import ElasticSettings, IndexReport, LoadReport
 
 _REJECTED = "rejected.jsonl"
@@ -45,29 +46,29 @@ def index_on_server(
         RejectedError: The server refused entities; the name stands for what it stood for.
         StoreError: The loaded index is not as it should be, or the server failed for longer than the patience.
     """
-    meta = prepared.meta
+    meta = index_meta(prepared)
     options, reason = choose_options(meta.entities)
     if settings.vectors is not None:
         options, reason = settings.vectors, "as asked for"
     version = version_name(meta, prepared.settings.evidence, settings.shards, *dataclasses.astuple(options))
+    wanted = ElasticMeta("loading", meta, options, {}, np.empty(0), prepared.settings.evidence, meta.entities)
     with writing(address, credentials, settings) as session:
-        physical, found = _choose(session, f"{address.index}-{version}", prepared, options)
+        physical, found = _choose(session, f"{address.index}-{version}", wanted)
         if found is not None and found.in_use and found.usable and found.documents == meta.entities:
             load = LoadReport(physical, options, reason)
         else:
-            load = _build(session, physical, found is not None, prepared, encoder, options, reason)
+            load = _build(session, physical, found is not None, prepared, encoder, wanted, reason)
     without_samples = len(prepared.corpus.entities) - meta.entities
     return IndexReport(meta.entities, meta.trained, meta.samples, without_samples, not load.checked, load)
 
 
-def _choose(session: Session, base: str, prepared: Prepared, options: VectorOptions) -> tuple[str, Version | None]:
+def _choose(session: Session, base: str, wanted: ElasticMeta) -> tuple[str, Version | None]:
     """Return the physical index to fill, and what is there of it already.
 
     Raises:
         IndexMismatchError: What is there under its name is of something else.
     """
     behind(session)  # refuses a name that cannot stand for versions, before anything is encoded
-    wanted = ElasticMeta("loading", prepared.meta, options, {}, np.empty(0), prepared.settings.evidence, 0).identity()
     numbers = [0]
     for found in find_versions(session):
         match = re.fullmatch(re.escape(base) + r"(?:-(\d+))?", found.physical)
@@ -82,10 +83,12 @@ def _choose(session: Session, base: str, prepared: Prepared, options: VectorOpti
     return base if numbers == [0] else f"{base}-{max(numbers) + 1}", None
 
 
-def _compare(physical: str, meta: ElasticMeta, wanted: dict[str, object]) -> None:
+def _compare(physical: str, meta: ElasticMeta, wanted: ElasticMeta) -> None:
     found = meta.identity()
     differing = [
-        f"{name} is {found.get(name)!r}, not {value!r}" for name, value in wanted.items() if found.get(name) != value
+        f"{name} is {found.get(name)!r}, not {value!r}"
+        for name, value in wanted.identity().items()
+        if found.get(name) != value
     ]
     if differing:
         raise IndexMismatchError(
@@ -100,14 +103,15 @@ def _build(
     exists: bool,
     prepared: Prepared,
     encoder: Encoder,
-    options: VectorOptions,
+    wanted: ElasticMeta,
     reason: str,
 ) -> LoadReport:
     work = work_folder(session.address, session.settings) / physical
     work.mkdir(parents=True, exist_ok=True)
     features = features_of(prepared, encoder, work)
     rows = write_rows(work, len(features), features.shape[1] + 1, row_blocks(prepared, features))
-    meta = _meta(prepared, rows, options)
+    mean, _ = centred_norms(rows)
+    meta = dataclasses.replace(wanted, mean_feature=mean, largest_norms=norms_of(rows, wanted.vectors.fields))
     if exists:
         before = meta_of(session, physical)
         meta = dataclasses.replace(meta, state=before.state, packed=before.packed)
@@ -122,16 +126,17 @@ def _build(
         )
     finish(session, physical)
     recall, checked = check_loaded(session, physical, meta, expected, rows)
-    write_meta(session, physical, dataclasses.replace(meta, state="verified", packed=packed))
+    write_meta(session, physical, dataclasses.replace(meta, state="verified", packed=packed, rejected=report.rejected))
     use(session, physical)
     kept = report.dead_letters
     if kept is not None:
         kept = kept.replace(work.parent / f"{physical}.{_REJECTED}")
     shutil.rmtree(work, ignore_errors=True)
-    return LoadReport(physical, options, reason, report.sent, report.rejected, kept, recall, checked)
+    return LoadReport(physical, meta.vectors, reason, report.sent, report.rejected, kept, recall, checked)
 
 
-def _meta(prepared: Prepared, rows: EntityRows, options: VectorOptions) -> ElasticMeta:
+def norms_of(rows: EntityRows, fields: Sequence[VectorField]) -> dict[VectorField, float]:
+    """Return the largest Euclidean norm among the vectors of each field."""
     heads = np.einsum("nw,nw->n", rows.head, rows.head, dtype=np.float64)
     pairs = heads + np.einsum("nw,nw->n", rows.scaled, rows.scaled, dtype=np.float64)
     norms: dict[VectorField, float] = {
@@ -139,9 +144,7 @@ def _meta(prepared: Prepared, rows: EntityRows, options: VectorOptions) -> Elast
         "pair": float(np.sqrt(pairs.max())),
         "feature": 1.0,
     }
-    largest = {field: norms[field] for field in options.fields}
-    mean, _ = centred_norms(rows)
-    return ElasticMeta("loading", prepared.meta, options, largest, mean, prepared.settings.evidence, len(rows))
+    return {field: norms[field] for field in fields}
 
 
 def _create(session: Session, physical: str, meta: ElasticMeta) -> None:
@@ -158,7 +161,7 @@ def _create(session: Session, physical: str, meta: ElasticMeta) -> None:
     session.check()
     # 400: it is there, as after an answer that was lost; whether it is ours is seen next.
     session.ask("PUT", f"/{physical}", body, accept=(400,))
-    _compare(physical, meta_of(session, physical), meta.identity())
+    _compare(physical, meta_of(session, physical), meta)
 
 
 def _load(

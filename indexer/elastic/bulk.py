@@ -14,59 +14,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from types import TracebackType
-from typing import Any
 
 from tqdm import tqdm
 
 from entity_expand.elastic.connection import Call, Connection, Deadline
 from entity_expand.elastic.documents import LONGEST_ID
 from entity_expand.errors import (
-    AccessError,
     DeadlineError,
-    IndexMissingError,
     OverloadedError,
-    ReadOnlyError,
     ServerError,
     StoreError,
     UnreachableError,
 )
+from indexer.elastic.items import Item, Rejection, sort_out
 
 _PASSING = (UnreachableError, DeadlineError, OverloadedError)
-_BASE, _LONGEST_WAIT, _LONGEST_REASON = 0.1, 10.0, 400
+_BASE, _LONGEST_WAIT = 0.1, 10.0
 _LARGEST_REQUEST = 100 << 20
 _TRY_SECONDS = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One document to be written.
-
-    Attributes:
-        id: Its key.
-        source: Its JSON; None deletes it.
-        seen: Sequence number and primary term that it must still have; None to write in any case.
-    """
-
-    id: str
-    source: bytes | None
-    seen: tuple[int, int] | None = None
-
-    def lines(self) -> bytes:
-        """Return the lines of a bulk request."""
-        action: dict[str, Any] = {"_id": self.id}
-        if self.seen is not None:
-            action |= {"if_seq_no": self.seen[0], "if_primary_term": self.seen[1]}
-        head = json.dumps({"delete" if self.source is None else "index": action}).encode() + b"\n"
-        return head if self.source is None else head + self.source + b"\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """A document that the server will never take as it is, and why."""
-
-    id: str
-    status: int
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,22 +215,7 @@ class Bulk:
         only = {"filter_path": "items.*.status,items.*.error"}
         call = Call("POST", f"/{self._index}/_bulk", [item.lines() for item in items], only)
         deadline = Deadline.after(min(seconds, max(self._patience, 1.0)))
-        answers = self._connection.send(call, deadline).body.get("items", [])
-        if len(answers) != len(items):
-            raise UnreachableError(f"{len(items)} documents were sent to {self._index}, {len(answers)} answered.")
-        again, rejected = [], []
-        for item, answer in zip(items, answers, strict=True):
-            ((_, found),) = answer.items()
-            status, error = found["status"], found.get("error")
-            if error is None:
-                continue
-            reason = _reason(error)
-            _raise_if_for_all(self._index, status, error, reason)
-            if status == 429 or status >= 500:
-                again.append((item, reason))
-            else:
-                rejected.append(Rejection(item.id, status, reason))
-        return again, rejected
+        return sort_out(self._index, items, self._connection.send(call, deadline).body.get("items", []))
 
     def _wait(self, problem: ServerError, tries: int, began: float) -> None:
         """Wait before the next try; raise the problem if it does not pass, or the patience is over."""
@@ -285,24 +235,3 @@ def _write_letters(path: Path, found: list[Rejection]) -> None:
 
 def _busy(index: str, reason: str) -> str:
     return f"The server has been refusing documents of {index} for now, without any progress: {reason}"
-
-
-def _reason(error: Any) -> str:
-    """Return what the server says of one item, and its cause, shortened."""
-    parts = list[str]()
-    while isinstance(error, dict) and len(parts) < 4:
-        parts.append(f"{error.get('type')}: {error.get('reason')}"[:_LONGEST_REASON])
-        error = error.get("caused_by")
-    return "; ".join(parts) or str(error)[:_LONGEST_REASON]
-
-
-def _raise_if_for_all(index: str, status: int, error: Any, reason: str) -> None:
-    """Raise what concerns all documents, not this one."""
-    kind = error.get("type") if isinstance(error, dict) else None
-    if kind == "cluster_block_exception":
-        text = f"{index} takes no changes: {reason}. Free disk space on the server, or remove the block."
-        raise ReadOnlyError(text, status, reason)
-    if kind == "index_not_found_exception":
-        raise IndexMissingError(f"The index {index} is gone: {reason}. Another program has deleted it; run again.")
-    if status in (401, 403):
-        raise AccessError(f"The credentials do not allow writing into {index}: {reason}", status, reason)

@@ -17,7 +17,8 @@ from entity_expand.errors import CorpusError
 from entity_expand.files import sha256_of
 from entity_expand.scoring import EntityRows
 from entity_expand.types import Int64, Sample
-from indexer.elastic.bulk import Bulk, Item
+from indexer.elastic.bulk import Bulk
+from indexer.elastic.items import Item
 from indexer.elastic.meta import ElasticMeta
 from indexer.prepare import Prepared, record
 

@@ -32,6 +32,7 @@ class ElasticMeta:
         next_place: The place that the next new entity gets.
         changes: How often entities came, went or changed since it was built.
         packed: Whether the server is known to take vectors as base64.
+        rejected: How many of the entities that it was to be built with the server refused.
     """
 
     state: Literal["loading", "verified"]
@@ -43,6 +44,7 @@ class ElasticMeta:
     next_place: int
     changes: int = 0
     packed: bool = False
+    rejected: int = 0
 
     def identity(self) -> dict[str, Any]:
         """Return what two builds of the same index have in common, flat, by name."""
@@ -66,6 +68,7 @@ def to_meta(meta: ElasticMeta) -> dict[str, Any]:
             "next_place": meta.next_place,
             "changes": meta.changes,
             "packed": meta.packed,
+            "rejected": meta.rejected,
         }
     }
 
@@ -110,6 +113,7 @@ def read_meta(found: Mapping[str, Any], name: str) -> ElasticMeta:
             next_place=int(own["next_place"]),
             changes=int(own["changes"]),
             packed=bool(own["packed"]),
+            rejected=int(own["rejected"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as problem:
         raise IndexMismatchError(f"What the index {name} says of itself in `_meta` is damaged: {problem!r}.") from None

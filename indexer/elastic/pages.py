@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from entity_expand.elastic.connection import Answer, Call, Connection, Deadline
 from indexer.elastic.session import Session
 
 _PAGE, _WHOLE_PAGE = 5_000, 250
+_NUMBERS = ("place", "revision", "content")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,22 @@ class Stored:
 
 def stored(session: Session, physical: str) -> Iterator[Stored]:
     """Yield what is known of all documents; only what was refreshed is seen."""
-    names = ("place", "revision", "content")
-    asked = {"_source": False, "docvalue_fields": list(names)}
+    asked = {"_source": False, "docvalue_fields": list(_NUMBERS)}
     for page in _pages(lambda call: session.connection.send(call, _limit(session)), physical, asked, _PAGE):
-        for hit in page:
-            found = [int(hit.get("fields", {}).get(name, [-1])[0]) for name in names]
-            yield Stored(hit["_id"], *found)
+        yield from map(_stored, page)
+
+
+def stored_of(session: Session, physical: str, ids: Sequence[str]) -> Iterator[Stored]:
+    """Yield what is known of the documents with these ids; only what was refreshed is seen."""
+    for start in range(0, len(ids), _PAGE):
+        query = {"ids": {"values": list(ids[start : start + _PAGE])}}
+        body = {"query": query, "size": _PAGE, "_source": False, "docvalue_fields": list(_NUMBERS)}
+        yield from map(_stored, session.ask("POST", f"/{physical}/_search", body).body["hits"]["hits"])
+
+
+def _stored(hit: dict[str, Any]) -> Stored:
+    found = [int(hit.get("fields", {}).get(name, [-1])[0]) for name in _NUMBERS]
+    return Stored(hit["_id"], *found)
 
 
 def sources(session: Session, physical: str) -> Iterator[list[dict[str, Any]]]:
@@ -52,8 +63,13 @@ def contents_digest(connection: Connection, index: str, deadline: Deadline) -> s
     digest = hashlib.sha256()
     for page in _pages(lambda call: connection.send(call, deadline), index, {}, _WHOLE_PAGE):
         for hit in page:
-            digest.update(json.dumps([hit["_id"], hit["_source"]], sort_keys=True).encode() + b"\n")
+            digest.update(digest_line(hit))
     return digest.hexdigest()
+
+
+def digest_line(hit: Mapping[str, Any]) -> bytes:
+    """Return what one document adds to `contents_digest`."""
+    return json.dumps([hit["_id"], hit["_source"]], sort_keys=True).encode() + b"\n"
 
 
 def _limit(session: Session) -> Deadline:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from entity_expand.elastic.address import Address, Credentials
+from entity_expand.elastic.address import Address, Credentials, parse_address
 from entity_expand.elastic.address import credentials as find_credentials
 from entity_expand.elastic.connection import Answer, Call, Connection, Deadline
 from entity_expand.errors import StoreBusyError
@@ -82,20 +82,21 @@ class Session:
 
 
 @contextlib.contextmanager
-def reading(address: Address, credentials: Credentials | None, settings: ElasticSettings) -> Iterator[Session]:
+def reading(address: Address | str, credentials: Credentials | None, settings: ElasticSettings) -> Iterator[Session]:
     """Open a session that only reads; without credentials those of the environment are used."""
     found = find_credentials(None, os.environ) if credentials is None else credentials
-    with Connection(address, found, seed=settings.seed) as connection:
+    with Connection(as_address(address), found, seed=settings.seed) as connection:
         yield Session(connection, settings)
 
 
 @contextlib.contextmanager
-def writing(address: Address, credentials: Credentials | None, settings: ElasticSettings) -> Iterator[Session]:
+def writing(address: Address | str, credentials: Credentials | None, settings: ElasticSettings) -> Iterator[Session]:
     """Open a session that holds the name, here and on the server.
 
     Raises:
         StoreBusyError: Another run holds it.
     """
+    address = as_address(address)
     folder = work_folder(address, settings)
     folder.mkdir(parents=True, exist_ok=True)
     holder = folder / ".holder"
@@ -107,6 +108,11 @@ def writing(address: Address, credentials: Credentials | None, settings: Elastic
         holder.write_text(f"process {os.getpid()} on this machine")
         with Lease(session.connection, address.index, settings.lease_seconds, settings.patience) as lease:
             yield Session(session.connection, settings, lease)
+
+
+def as_address(address: Address | str) -> Address:
+    """Return an address that may have come as a text such as https://host:9200/NAME."""
+    return parse_address(address) if isinstance(address, str) else address
 
 
 def work_folder(address: Address, settings: ElasticSettings) -> Path:

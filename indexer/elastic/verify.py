@@ -198,7 +198,7 @@ class _Scan:
         for number, places in enumerate(self._found):
             floor = self._best[number, size - 1] - tolerance * max(1.0, float(np.linalg.norm(self._queries[number])))
             good += sum(self._scores.get((number, place), -np.inf) >= floor for place in set(places[:size]))
-        return good / (size * len(self._found)) if self._found else 1.0
+        return float(good / (size * len(self._found))) if self._found else 1.0
 
 
 def _ask(

@@ -170,7 +170,7 @@ def use(session: Session, physical: str) -> None:
 
 
 def list_versions(
-    address: Address, credentials: Credentials | None = None, settings: ElasticSettings | None = None
+    address: Address | str, credentials: Credentials | None = None, settings: ElasticSettings | None = None
 ) -> list[Version]:
     """Return all versions of an index, oldest first."""
     with reading(address, credentials, settings or ElasticSettings()) as session:
@@ -178,7 +178,7 @@ def list_versions(
 
 
 def rollback(
-    address: Address,
+    address: Address | str,
     version: str | None = None,
     credentials: Credentials | None = None,
     settings: ElasticSettings | None = None,
@@ -186,7 +186,7 @@ def rollback(
     """Let the name stand for an earlier version again, and return which.
 
     Args:
-        address: The server and the name.
+        address: The server and the name, such as https://host:9200/NAME.
         version: A physical index, with or without the name before it; None for the newest whole one that is older
             than the one in use.
         credentials: Who asks; None to take them from the environment.
@@ -225,7 +225,7 @@ def _previous(session: Session, versions: list[Version]) -> Version:
 
 
 def prune(
-    address: Address,
+    address: Address | str,
     keep: int = 2,
     credentials: Credentials | None = None,
     settings: ElasticSettings | None = None,
@@ -233,7 +233,7 @@ def prune(
     """Delete old versions and what unfinished runs left behind, and return their names.
 
     Args:
-        address: The server and the name.
+        address: The server and the name, such as https://host:9200/NAME.
         keep: Whole versions that stay: the one in use, which always stays, and the newest others.
         credentials: Who asks; None to take them from the environment.
         settings: How patiently.

@@ -1,0 +1,159 @@
+"""Check an index from what the server returns of it alone, and with the bundle if there is one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from entity_expand.bundle import Bundle
+from entity_expand.elastic.address import Address, Credentials
+from entity_expand.elastic.documents import revision, unpack_rows, vectors_of
+from entity_expand.scoring import EntityRows, head_rows, head_statistics
+from entity_expand.types import Float32, Int64
+from indexer.elastic.build import norms_of
+from indexer.elastic.finish import refresh
+from indexer.elastic.meta import ElasticMeta
+from indexer.elastic.pages import digest_line, sources, stored
+from indexer.elastic.session import reading
+from indexer.elastic.verify import Found, count_problems, draw, judge, search, sources_at
+from indexer.elastic.versions import current
+from indexer.settings import ElasticSettings
+
+_LISTED = 5
+_ROUNDING = 1 + 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What a check found.
+
+    Attributes:
+        physical: The index that was checked.
+        documents: How many entities it holds.
+        digest: Of all of its content, see `contents_digest`.
+        found: What its searches found.
+        problems: What is wrong; empty if all is well.
+    """
+
+    physical: str
+    documents: int
+    digest: str
+    found: Found
+    problems: tuple[str, ...]
+
+
+def verify_index(
+    address: Address | str,
+    bundle: Bundle | None = None,
+    *,
+    credentials: Credentials | None = None,
+    settings: ElasticSettings | None = None,
+) -> Audit:
+    """Read the whole index in use and check it.
+
+    Each document must be what its revision says, in a place of its own, and have vectors no longer than readers were
+    told; there must be as many documents as were loaded, each with all vectors; and searches for a sample must find
+    what a full scan finds. With a bundle, it must be the one that the index was built with, and the rows of trained
+    entities must be the bundle's. Changes while it reads may look like damage.
+
+    Args:
+        address: The server and the name, such as https://host:9200/NAME.
+        bundle: What the index should have been built with; None to leave that out.
+        credentials: Who asks; None to take them from the environment.
+        settings: How patiently.
+
+    Raises:
+        IndexMissingError: There is no index.
+        IndexMismatchError: It was not made by this release, or its mapping is another than it says.
+    """
+    with reading(address, credentials, settings or ElasticSettings()) as session:
+        physical, meta = current(session)
+        refresh(session, physical)
+        places = np.array([each.place for each in stored(session, physical)], dtype=np.int64)
+        check = _Check(meta, bundle)
+        sample = draw(np.unique(places), session.settings.seed)
+        found_sources = sources_at(session, physical, sample)
+        sample = np.array([place for place in sample.tolist() if place in found_sources], dtype=np.int64)
+        rows = unpack_rows([found_sources[place]["rows"] for place in sample.tolist()], meta.index.dimension)
+        found = search(session, physical, meta, check.blocks(sources(session, physical)), sample, rows)
+        problems = [*check.rest(len(sample)), *check.problems(), *count_problems(session, physical, meta, check.count)]
+        if verdict := judge(meta, found):
+            problems.append(verdict)
+    return Audit(physical, check.count, check.digest.hexdigest(), found, tuple(problems))
+
+
+class _Check:
+    """Gathers what is wrong with documents as they pass by."""
+
+    def __init__(self, meta: ElasticMeta, bundle: Bundle | None) -> None:
+        self._meta, self._bundle = meta, bundle
+        self._heads: dict[tuple[str, str], Float32] = {}
+        if bundle is not None and bundle.fingerprint == meta.index.bundle:
+            rows = head_rows(bundle.head_weight, bundle.head_bias)
+            centred = (rows - head_statistics(rows).mean_row).astype(np.float32)
+            self._heads = {(each.id, each.name): centred[row] for row, each in enumerate(bundle.entities)}
+        self._wrong: dict[str, list[str]] = {}
+        self._places: set[int] = set()
+        self.count = 0
+        self.digest = hashlib.sha256()
+
+    def blocks(self, pages: Iterator[Sequence[Mapping[str, Any]]]) -> Iterator[tuple[Int64, EntityRows]]:
+        """Check pages of documents and yield their places and rows."""
+        for page in pages:
+            try:
+                rows = unpack_rows([hit["_source"]["rows"] for hit in page], self._meta.index.dimension)
+            except (KeyError, TypeError, ValueError):
+                self._note("have rows that cannot be read", *[hit["_id"] for hit in page])
+                continue
+            vectors = vectors_of(rows, self._meta.mean_feature, self._meta.vectors.fields)
+            for number, hit in enumerate(page):
+                self._one(hit, {name: array[number] for name, array in vectors.items()}, rows.head[number])
+            for field, norm in norms_of(rows, self._meta.vectors.fields).items():
+                if norm > self._meta.largest_norms[field] * _ROUNDING:
+                    self._note(f"have longer vectors {field!r} than readers are told, near", page[0]["_id"])
+            yield np.array([hit["_source"]["place"] for hit in page], dtype=np.int64), rows
+
+    def _one(self, hit: Mapping[str, Any], vectors: Mapping[Any, Float32], head: Float32) -> None:
+        source, identifier = hit["_source"], hit["_id"]
+        self.count += 1
+        self.digest.update(digest_line(hit))
+        fields = {name: value for name, value in source.items() if name not in vectors}
+        if source.get("id") != identifier:
+            self._note("say another id than their key", identifier)
+        if source.get("revision") != revision(fields, vectors):
+            self._note("are not what their revision says", identifier)
+        if source["place"] in self._places or not 0 <= source["place"] < self._meta.next_place:
+            self._note("have a place that is taken or out of range", identifier)
+        self._places.add(source["place"])
+        if self._heads:
+            own = self._heads.get((identifier, source["name"]))
+            if (own is not None) != source["trained"] or (own is not None and not np.array_equal(own, head)):
+                self._note("have another head row than the bundle", identifier)
+
+    def rest(self, sampled: int) -> list[str]:
+        """Return what is wrong with the whole, when all documents have passed by."""
+        meta, expected, whole = self._meta, self._meta.index.entities - self._meta.rejected, list[str]()
+        if not meta.changes and self.count != expected:
+            whole.append(f"{expected:,} entities were loaded, {self.count:,} are there")
+        if self.count and not sampled:
+            whole.append("no entity can be found by its place")
+        if self._bundle is not None and self._bundle.fingerprint != meta.index.bundle:
+            whole.append(f"it was built with the bundle {meta.index.bundle}, not {self._bundle.fingerprint}")
+        if meta.state != "verified":
+            whole.append(f"it is in the state {meta.state!r}, not 'verified'")
+        return whole
+
+    def _note(self, what: str, *which: str) -> None:
+        self._wrong.setdefault(what, []).extend(which)
+
+    def problems(self) -> list[str]:
+        """Return what is wrong, with a few examples each."""
+        listed = []
+        for what, which in self._wrong.items():
+            more = f" and {len(which) - _LISTED:,} more" if len(which) > _LISTED else ""
+            listed.append(f"{', '.join(which[:_LISTED])}{more} {what}")
+        return listed

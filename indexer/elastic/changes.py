@@ -1,0 +1,211 @@
+"""Changes of an index in use: entities that are new, different or gone, and attributes; nothing is built anew.
+
+Readers see such changes one entity at a time. Whatever they rely on is raised before the first of them: the next
+free place, the longest vector, the number of changes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from entity_expand.bundle import Bundle
+from entity_expand.corpus import Corpus
+from entity_expand.elastic.address import Address, Credentials
+from entity_expand.encoder import Encoder
+from entity_expand.errors import IndexMismatchError, RejectedError, StoreError
+from entity_expand.stores.writing import write_rows
+from entity_expand.types import Int64
+from indexer.elastic.build import norms_of
+from indexer.elastic.bulk import BulkReport
+from indexer.elastic.documents import Packing, contents_of, documents
+from indexer.elastic.finish import refresh
+from indexer.elastic.items import Item
+from indexer.elastic.meta import ElasticMeta
+from indexer.elastic.pages import stored, stored_of
+from indexer.elastic.session import Session, work_folder, writing
+from indexer.elastic.versions import current, write_meta
+from indexer.features import select
+from indexer.prepare import Prepared, features_of, of_selection, row_blocks
+from indexer.settings import ElasticSettings, IndexSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeReport:
+    """What a change did.
+
+    Attributes:
+        written: Entities that were written or deleted.
+        new: How many of them were not there before.
+        unchanged: Entities that were left alone, because they are as they should be.
+        missing: Ids that are not there to be changed.
+    """
+
+    written: int = 0
+    new: int = 0
+    unchanged: int = 0
+    missing: tuple[str, ...] = ()
+
+
+def upsert_entities(
+    bundle: Bundle,
+    encoder: Encoder,
+    corpus: Corpus,
+    address: Address | str,
+    ids: Sequence[str] | None = None,
+    *,
+    settings: ElasticSettings | None = None,
+    credentials: Credentials | None = None,
+) -> ChangeReport:
+    """Write entities of a corpus that are new or have changed into the index in use.
+
+    Only these are encoded. Modality, split, late fusion and evidence are those that the index was built with, and so
+    are the bundle and the mean feature: an upsert changes no other entity's scores. Attributes that were set by
+    `set_attributes` stay until the entity changes in the corpus.
+
+    Args:
+        bundle: The bundle that the index was built with.
+        encoder: Yields its features.
+        corpus: What is up to date.
+        address: The server and the name, such as https://host:9200/NAME.
+        ids: Only these; None for all of the corpus. Entities of the index that the corpus lacks stay.
+        settings: How patiently, and where to keep what was encoded.
+        credentials: Who asks; None to take them from the environment.
+
+    Raises:
+        IndexMissingError: There is no index.
+        IndexMismatchError: The index was built with another bundle, mapping or similarity.
+        RejectedError: The server refused some entities; the others are in the index.
+    """
+    chosen = settings or ElasticSettings()
+    with writing(address, credentials, chosen) as session:
+        physical, meta = current(session)
+        _check_fits(physical, meta, bundle, encoder)
+        split, late_fusion = meta.index.split or None, meta.index.late_fusion
+        selection = select(corpus, meta.index.modality, split)
+        made_of = IndexSettings(meta.index.modality, split, late_fusion, meta.evidence)
+        prepared, missing = of_selection(bundle, corpus, made_of, selection), tuple[str, ...]()
+        if ids is not None:
+            wanted = set(ids)
+            kept = np.array([number for number, each in enumerate(prepared.ids) if each in wanted], dtype=np.int64)
+            prepared = of_selection(bundle, corpus, made_of, selection.take(kept))
+            missing = tuple(sorted(wanted - set(prepared.ids)))
+        refresh(session, physical)
+        known = stored(session, physical) if ids is None else stored_of(session, physical, prepared.ids)
+        there = {each.id: each for each in known}
+        contents = contents_of(prepared)
+        differing = [
+            number
+            for number, each in enumerate(prepared.ids)
+            if each not in there or there[each].content != int(contents[number])
+        ]
+        unchanged = len(prepared.ids) - len(differing)
+        if not differing:
+            return ChangeReport(unchanged=unchanged, missing=missing)
+        kept = np.array(differing, dtype=np.int64)
+        prepared = of_selection(bundle, corpus, made_of, prepared.selection.take(kept))
+        old = [there[each].place if each in there else -1 for each in prepared.ids]
+        places = np.array(old, dtype=np.int64)
+        new = int((places < 0).sum())
+        places[places < 0] = np.arange(meta.next_place, meta.next_place + new)
+        _write(session, physical, meta, prepared, encoder, places, contents[kept], new)
+        return ChangeReport(len(places), new, unchanged, missing)
+
+
+def _check_fits(physical: str, meta: ElasticMeta, bundle: Bundle, encoder: Encoder) -> None:
+    differing = []
+    if meta.state != "verified":
+        differing.append(f"it is in the state {meta.state!r}")
+    if meta.index.bundle != bundle.fingerprint:
+        differing.append(f"it was built with the bundle {meta.index.bundle}, this one is {bundle.fingerprint}")
+    for what, value in (("bundle", bundle.dimension), ("encoder", encoder.dimension)):
+        if meta.index.dimension != value:
+            differing.append(f"its features have {meta.index.dimension} numbers, those of the {what} {value}")
+    if differing:
+        raise IndexMismatchError(f"{physical} cannot be changed: {'; '.join(differing)}. Index the corpus anew.")
+
+
+def _write(
+    session: Session,
+    physical: str,
+    meta: ElasticMeta,
+    prepared: Prepared,
+    encoder: Encoder,
+    places: Int64,
+    contents: Int64,
+    new: int,
+) -> None:
+    made_of = [physical, prepared.ids, contents.tolist()]
+    key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
+    work = work_folder(session.address, session.settings) / f"upsert-{key}"
+    work.mkdir(parents=True, exist_ok=True)
+    features = features_of(prepared, encoder, work)
+    rows = write_rows(work, len(features), features.shape[1] + 1, row_blocks(prepared, features))
+    own = norms_of(rows, meta.vectors.fields)
+    norms = {field: max(norm, own[field]) for field, norm in meta.largest_norms.items()}
+    meta = dataclasses.replace(meta, next_place=meta.next_place + new, changes=meta.changes + 1, largest_norms=norms)
+    write_meta(session, physical, meta)
+    bulk = session.bulk(physical)
+    packing = Packing(bulk, True if meta.packed else None)
+    expected: dict[str, int] = {}
+
+    def items() -> Iterator[Item]:
+        for made in documents(prepared, rows, meta, places, contents):
+            expected[made.id] = made.fields["revision"]
+            yield packing.item(made)
+
+    report = bulk.load(items(), work.with_suffix(".rejected.jsonl"), total=len(places))
+    refresh(session, physical)
+    for each in report.rejected_ids():
+        expected.pop(each, None)
+    found = {each.id: each.revision for each in stored_of(session, physical, list(expected))}
+    if wrong := sum(found.get(each) != value for each, value in expected.items()):
+        raise StoreError(f"{wrong:,} of {len(expected):,} entities are not in {physical} as they were sent; run again.")
+    _raise_if_rejected(session, report)
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def _raise_if_rejected(session: Session, report: BulkReport) -> None:
+    if report.rejected and not session.settings.allow_rejected:
+        raise RejectedError(
+            f"The server refused {report.rejected:,} of {report.sent:,} entities; {report.dead_letters} says which and "
+            "why. The others were changed."
+        )
+
+
+def delete_entities(
+    address: Address | str,
+    ids: Sequence[str],
+    *,
+    settings: ElasticSettings | None = None,
+    credentials: Credentials | None = None,
+) -> ChangeReport:
+    """Delete entities from the index in use; their places stay empty.
+
+    Raises:
+        IndexMissingError: There is no index.
+    """
+    with writing(address, credentials, settings or ElasticSettings()) as session:
+        physical, meta = current(session)
+        refresh(session, physical)
+        wanted = list(dict.fromkeys(ids))
+        there = {each.id for each in stored_of(session, physical, wanted)}
+        missing = tuple(each for each in wanted if each not in there)
+        if there:
+            write_meta(session, physical, dataclasses.replace(meta, changes=meta.changes + 1))
+            letters = _letters(session, "delete")
+            report = session.bulk(physical).load((Item(each, None) for each in wanted if each in there), letters)
+            refresh(session, physical)
+            _raise_if_rejected(session, report)
+    return ChangeReport(len(there), missing=missing)
+
+
+def _letters(session: Session, name: str) -> Path:
+    return work_folder(session.address, session.settings) / f"{name}.rejected.jsonl"
