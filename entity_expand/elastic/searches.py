@@ -16,7 +16,7 @@ from entity_expand.elastic.bodies import MOST_HITS, filter_clauses, inner_produc
 from entity_expand.elastic.cache import ANY_REVISION, RowCache
 from entity_expand.elastic.documents import record_of, unpack_rows
 from entity_expand.elastic.state import IndexState
-from entity_expand.errors import IndexChangedError, StoreError
+from entity_expand.errors import ConfigError, IndexChangedError, StoreError
 from entity_expand.scoring import EntityRows
 from entity_expand.stores.base import Describe, Hits, Lookup, Matching, Nearest, Record, Rows, Suggest
 from entity_expand.stores.names import fold
@@ -47,6 +47,15 @@ class SearchOptions:
     candidates: int | None = None
     rescore: float | None = None
     allow_scripts: bool = False
+
+    def __post_init__(self) -> None:
+        candidates = 1 if self.candidates is None else self.candidates
+        rescore = 1.0 if self.rescore is None else self.rescore
+        if not (1 <= candidates <= MOST_HITS and rescore >= 1):
+            raise ConfigError(
+                f"candidates is 1 to {MOST_HITS:,} and rescore at least 1, if given; "
+                f"got {self.candidates}, {self.rescore}."
+            )
 
 
 class View:

@@ -47,9 +47,9 @@ class StoreOptions:
     bundle: str | None = None
 
     def __post_init__(self) -> None:
-        if not (self.timeout > 0 and self.cache_bytes >= 0 and self.recheck >= 0):
+        if not (0 < self.timeout < float("inf") and self.cache_bytes >= 0 and self.recheck >= 0):
             raise ConfigError(
-                "timeout must be positive, cache_bytes and recheck at least 0; "
+                "timeout must be positive and finite, cache_bytes and recheck at least 0; "
                 f"got {self.timeout}, {self.cache_bytes}, {self.recheck}."
             )
 
