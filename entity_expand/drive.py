@@ -28,8 +28,9 @@ class Lockstep(Generic[T]):
             self._advance(number, None)
 
     def _advance(self, number: int, answer: Any) -> None:
+        steps = self._runs[number]
         try:
-            self._waiting[number] = self._runs[number].send(answer)
+            self._waiting[number] = steps.throw(answer) if isinstance(answer, QueryError) else steps.send(answer)
         except StopIteration as end:
             self._done[number] = end.value
         except QueryError as problem:
@@ -43,7 +44,7 @@ class Lockstep(Generic[T]):
         return list(self._waiting.values())
 
     def send(self, answers: Sequence[Any]) -> None:
-        """Hand over the answers, in the order of `requests`."""
+        """Hand over the answers, in the order of `requests`; a `QueryError` is raised in the run that asked."""
         waiting, self._waiting = self._waiting, {}
         for number, answer in zip(waiting, answers, strict=True):
             self._advance(number, answer)
@@ -57,8 +58,19 @@ def run_many(runs: Sequence[Steps[T]], reader: Reader, keep_errors: bool = False
     """Run generators side by side against a reader; arguments as for `Lockstep`."""
     lockstep = Lockstep(runs, keep_errors)
     while requests := lockstep.requests:
-        lockstep.send(reader.answer(requests))
+        try:
+            answers = reader.answer(requests)
+        except QueryError:  # of one of them; which one shows when each is asked alone
+            answers = [_alone(reader, request) for request in requests]
+        lockstep.send(answers)
     return lockstep.results()
+
+
+def _alone(reader: Reader, request: Request[Any]) -> Any:
+    try:
+        return reader.answer([request])[0]
+    except QueryError as problem:
+        return problem
 
 
 async def run_many_async(
@@ -67,8 +79,19 @@ async def run_many_async(
     """Run generators side by side against a reader that is awaited."""
     lockstep = Lockstep(runs, keep_errors)
     while requests := lockstep.requests:
-        lockstep.send(await reader.answer(requests))
+        try:
+            answers = await reader.answer(requests)
+        except QueryError:
+            answers = [await _alone_async(reader, request) for request in requests]
+        lockstep.send(answers)
     return lockstep.results()
+
+
+async def _alone_async(reader: AsyncReader, request: Request[Any]) -> Any:
+    try:
+        return (await reader.answer([request]))[0]
+    except QueryError as problem:
+        return problem
 
 
 def run(steps: Steps[T], reader: Reader) -> T:

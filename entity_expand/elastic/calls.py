@@ -12,7 +12,8 @@ from typing import Any, TypeAlias, TypeVar
 from entity_expand.elastic import searches
 from entity_expand.elastic.address import Address
 from entity_expand.elastic.exchange import Answer, Call
-from entity_expand.elastic.searches import Body, Found, Searches, SearchOptions, View
+from entity_expand.elastic.hits import Body, Found
+from entity_expand.elastic.searches import Searches, SearchOptions, View
 from entity_expand.elastic.state import IndexState, missing, read_state
 from entity_expand.errors import IndexMissingError, ServerError
 from entity_expand.stores.base import Describe, Lookup, Matching, Nearest, Request, Rows, Suggest

@@ -6,25 +6,33 @@ A kind is a generator that yields the bodies of searches that may run together a
 from __future__ import annotations
 
 import difflib
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
 from entity_expand.elastic.bodies import MOST_HITS, filter_clauses, inner_product, knn
 from entity_expand.elastic.cache import ANY_REVISION, RowCache
-from entity_expand.elastic.documents import record_of, unpack_rows
+from entity_expand.elastic.hits import (
+    Body,
+    Found,
+    by_place,
+    documents_at,
+    only,
+    record_in,
+    rows_in,
+    value_of,
+    values_of,
+)
 from entity_expand.elastic.state import IndexState
-from entity_expand.errors import ConfigError, IndexChangedError, StoreError
+from entity_expand.errors import ConfigError
 from entity_expand.scoring import EntityRows
 from entity_expand.stores.base import Describe, Hits, Lookup, Matching, Nearest, Record, Rows, Suggest
 from entity_expand.stores.names import fold
 from entity_expand.types import Int64
 
 T = TypeVar("T")
-Body: TypeAlias = dict[str, Any]
-Found: TypeAlias = list[dict[str, Any]]
 Searches: TypeAlias = Generator[list[Body], list[Found], T]
 
 _ROW_BYTES = 32 << 20
@@ -95,8 +103,8 @@ def nearest(asked: Nearest, view: View, options: SearchOptions) -> Searches[Hits
         packed=view.state.packed,
         allow_scripts=options.allow_scripts,
     )
-    (hits,) = yield [{"knn": section, "size": size, **_columns("place", "revision")}]
-    places, revisions = _column(hits, "place"), _column(hits, "revision")
+    (hits,) = yield [{"knn": section, "size": size, **only("place", "revision")}]
+    places, revisions = value_of(hits, "place"), value_of(hits, "revision")
     view.note(places, revisions)
     scores = np.array([hit["_score"] for hit in hits], dtype=np.float64)
     order = np.lexsort((places, -scores))
@@ -115,11 +123,11 @@ def rows(asked: Sequence[Rows], view: View) -> Searches[list[EntityRows]]:
         step = max(1, min(MOST_HITS, _ROW_BYTES // (12 * (dimension + 1))))
         for start in range(0, len(wanted), step):
             part = wanted[start : start + step]
-            (hits,) = yield [_documents(part, {"_source": ["rows"], "docvalue_fields": ["place", "revision"]})]
-            got = _by_place(hits, part)
-            revisions = np.array(_column(got, "revision"), dtype=np.int64)
+            (hits,) = yield [documents_at(part, {"_source": ["rows"], "docvalue_fields": ["place", "revision"]})]
+            got = by_place(hits, part)
+            revisions = np.array(value_of(got, "revision"), dtype=np.int64)
             view.note(part.tolist(), revisions.tolist())
-            fetched = _unpacked(got, dimension)
+            fetched = rows_in(got, dimension)
             view.cache.put(part, revisions, fetched)
             filled = where[(places[where] >= part[0]) & (places[where] <= part[-1])]
             _fill(taken.rows, filled, fetched.take(np.searchsorted(part, places[filled])))
@@ -148,11 +156,11 @@ def lookup(asked: Sequence[Lookup], view: View) -> Searches[list[tuple[tuple[int
         part = texts[start : start + _LOOKED_UP]
         either = [{"terms": {"id": part}}, {"terms": {"spellings": sorted({fold(text) for text in part})}}]
         query = {"bool": {"filter": [{"bool": {"should": either}}]}}
-        columns = _columns("place", "revision", "id", "spellings")
+        columns = only("place", "revision", "id", "spellings")
         hits = yield from _pages(query, min(MOST_HITS, 4 * len(part) + 100), columns)
-        places, spellings = _column(hits, "place"), _columns_of(hits, "spellings")
-        view.note(places, _column(hits, "revision"))
-        by_id.update(zip(_column(hits, "id"), places, strict=True))
+        places, spellings = value_of(hits, "place"), values_of(hits, "spellings")
+        view.note(places, value_of(hits, "revision"))
+        by_id.update(zip(value_of(hits, "id"), places, strict=True))
         for place, names in zip(places, spellings, strict=True):
             for name in names:
                 by_name.setdefault(name, set()).add(place)
@@ -170,11 +178,11 @@ def suggest(asked: Suggest) -> Searches[tuple[str, ...]]:
     near = {"value": folded, "fuzziness": 2, "max_expansions": 200, "boost": 10}
     begins = {"value": folded[: (len(folded) + 1) // 2]}
     query = {"bool": {"should": [{"fuzzy": {"spellings": near}}, {"prefix": {"spellings": begins}}]}}
-    (hits,) = yield [{"query": query, "size": _SIMILAR, **_columns("spellings", "name")}]
+    (hits,) = yield [{"query": query, "size": _SIMILAR, **only("spellings", "name")}]
     slack = max(2, len(folded) // 2)
     names = {
         spelling: name
-        for spellings, name in zip(_columns_of(hits, "spellings"), _column(hits, "name"), strict=True)
+        for spellings, name in zip(values_of(hits, "spellings"), value_of(hits, "name"), strict=True)
         for spelling in spellings
         if abs(len(spelling) - len(folded)) <= slack
     }
@@ -188,16 +196,16 @@ def describe(asked: Sequence[Describe], view: View) -> Searches[list[list[Record
     found: dict[int, Record] = {}
     for start in range(0, len(wanted), _DESCRIBED):
         part = wanted[start : start + _DESCRIBED]
-        (hits,) = yield [_documents(part, {"_source": _SHOWN, "docvalue_fields": ["place"]})]
-        found.update(zip(part.tolist(), map(_record, _by_place(hits, part)), strict=True))
+        (hits,) = yield [documents_at(part, {"_source": _SHOWN, "docvalue_fields": ["place"]})]
+        found.update(zip(part.tolist(), map(record_in, by_place(hits, part)), strict=True))
     return [[found[place] for place in request.positions] for request in asked]
 
 
 def matching(asked: Matching, allow_scripts: bool) -> Searches[Int64]:
     """Find all entities that a filter lets through."""
     query = {"bool": {"filter": filter_clauses(asked.filter, allow_scripts)}}
-    hits = yield from _pages(query, MOST_HITS, _columns("place"))
-    return np.array(_column(hits, "place"), dtype=np.int64)
+    hits = yield from _pages(query, MOST_HITS, only("place"))
+    return np.array(value_of(hits, "place"), dtype=np.int64)
 
 
 def _pages(query: Body, size: int, columns: Body) -> Searches[Found]:
@@ -209,69 +217,3 @@ def _pages(query: Body, size: int, columns: Body) -> Searches[Found]:
         (last,) = yield [{**body, "search_after": last[-1]["sort"]}]
         found = found + last
     return found
-
-
-def _columns(*names: str) -> Body:
-    """Return the part of a body that asks for these fields of each hit and for nothing else."""
-    return {"_source": False, "stored_fields": "_none_", "docvalue_fields": list(names), "track_total_hits": False}
-
-
-def _documents(places: Int64, fields: Body) -> Body:
-    """Return the body that brings parts of the documents at places, none of which repeats."""
-    query = {"bool": {"filter": [{"terms": {"place": places.tolist()}}]}}
-    return {"query": query, "size": len(places), "track_total_hits": False, **fields}
-
-
-def _by_place(hits: Found, places: Int64) -> Found:
-    """Return the hits of rising places, one each.
-
-    Raises:
-        IndexChangedError: One is not there any more.
-    """
-    found = dict(zip(_column(hits, "place"), hits, strict=True))
-    lost = [place for place in places.tolist() if place not in found]
-    if lost:
-        raise IndexChangedError(
-            f"{len(lost)} entities, the first at place {lost[0]}, were removed from the index while it was being read; "
-            "ask again."
-        )
-    return [found[place] for place in places.tolist()]
-
-
-def _columns_of(hits: Found, name: str) -> list[list[Any]]:
-    """Return the values of a field, several per hit."""
-    try:
-        return [hit["fields"][name] for hit in hits]
-    except KeyError:
-        bad = next(hit for hit in hits if name not in hit.get("fields", {}))
-        raise _foreign(bad, f"it has no {name!r}") from None
-
-
-def _column(hits: Found, name: str) -> list[Any]:
-    """Return the value of a field, one per hit."""
-    return [values[0] for values in _columns_of(hits, name)]
-
-
-def _record(hit: Mapping[str, Any]) -> Record:
-    try:
-        return record_of(hit["_source"])
-    except (KeyError, TypeError, ValueError) as problem:
-        raise _foreign(hit, repr(problem)) from problem
-
-
-def _unpacked(hits: Found, dimension: int) -> EntityRows:
-    packed = [hit.get("_source", {}).get("rows", "") for hit in hits]
-    try:
-        return unpack_rows(packed, dimension)
-    except (TypeError, ValueError):
-        for hit, text in zip(hits, packed, strict=True):
-            try:
-                unpack_rows([text], dimension)
-            except (TypeError, ValueError) as problem:
-                raise _foreign(hit, str(problem)) from problem
-        raise
-
-
-def _foreign(hit: Mapping[str, Any], problem: str) -> StoreError:
-    named = repr(hit["_id"]) if "_id" in hit else f"with the fields {hit.get('fields')}"
-    return StoreError(f"The document {named} of {hit.get('_index')} is none of an entity: {problem}. Index it again.")

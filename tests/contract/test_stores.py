@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -249,6 +250,18 @@ def test_side_by_side_is_one_by_one(store) -> None:
     assert isinstance(found[4], AmbiguousSeedError) and found[4].readings == (("a", "Mercury"), ("b", "Mercury"))
     with pytest.raises(QueryError):
         expander.expand_many(queries)
+
+
+@pytest.mark.parametrize("query", [{"no_such_query": {}}, {"script": {"script": "true"}}])
+def test_a_filter_that_is_refused_spoils_its_own_expansion_alone(store, query) -> None:
+    good = ExpandQuery(["0", "3"], 10, settings=ExpandSettings(pool_size=6))
+    bad = ExpandQuery(["0", "3"], 10, filter=Filter(query=query))
+    expander = Expander(store)
+    first, refused, second = expander.expand_many([good, bad, good], return_errors=True)
+    assert first == second == expander.expand(["0", "3"], 10, settings=good.settings)
+    assert isinstance(refused, QueryError)
+    with pytest.raises(QueryError, match=re.escape(str(refused))):
+        expander.expand_many([good, bad])
 
 
 def test_what_is_no_request_is_refused(store) -> None:

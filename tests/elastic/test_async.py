@@ -20,6 +20,7 @@ from entity_expand import (
     IndexChangedError,
     IndexMismatchError,
     IndexMissingError,
+    QueryError,
     StoreError,
     UnknownSeedError,
 )
@@ -36,6 +37,7 @@ QUERIES = [
     ExpandQuery(["Place 1", "P-4"], 30, settings=ExpandSettings(both_directions=1.0, pool_size=8)),
     ExpandQuery(["2", "5"], 10, ["8"], Filter(attributes={"kind": ["k2"]}), ExpandSettings(space="features")),
     ExpandQuery(["Plaec 1"], 5),
+    ExpandQuery(["1"], 5, filter=Filter(query={"no_such_query": {}})),
 ]
 
 
@@ -74,7 +76,8 @@ def test_awaiting_gives_what_waiting_gives(url: str, waiting: Expander) -> None:
         expander = AsyncExpander(store)
         found = await expander.expand_many(QUERIES, return_errors=True)
         right = waiting.expand_many(QUERIES, return_errors=True)
-        assert found[:3] == right[:3] and str(found[3]) == str(right[3])
+        assert found[:3] == right[:3] and list(map(str, found[3:])) == list(map(str, right[3:]))
+        assert isinstance(found[4], QueryError)
         for query, expected in zip(QUERIES[:3], right, strict=False):
             arguments = {"exclude": query.exclude, "filter": query.filter, "settings": query.settings}
             assert await expander.expand(query.seeds, query.size, **arguments) == expected

@@ -1,0 +1,84 @@
+"""What a search brings of each hit, and how it is read; pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from entity_expand.elastic.documents import record_of, unpack_rows
+from entity_expand.errors import IndexChangedError, StoreError
+from entity_expand.scoring import EntityRows
+from entity_expand.stores.base import Record
+from entity_expand.types import Int64
+
+Body: TypeAlias = dict[str, Any]
+Found: TypeAlias = list[dict[str, Any]]
+"""The hits of one search."""
+
+
+def only(*names: str) -> Body:
+    """Return the part of a body that asks for these fields of each hit and for nothing else."""
+    return {"_source": False, "stored_fields": "_none_", "docvalue_fields": list(names), "track_total_hits": False}
+
+
+def documents_at(places: Int64, fields: Body) -> Body:
+    """Return the body that brings parts of the documents at places, none of which repeats."""
+    query = {"bool": {"filter": [{"terms": {"place": places.tolist()}}]}}
+    return {"query": query, "size": len(places), "track_total_hits": False, **fields}
+
+
+def by_place(hits: Found, places: Int64) -> Found:
+    """Return the hits of rising places, one each.
+
+    Raises:
+        IndexChangedError: One is not there any more.
+    """
+    found = dict(zip(value_of(hits, "place"), hits, strict=True))
+    lost = [place for place in places.tolist() if place not in found]
+    if lost:
+        raise IndexChangedError(
+            f"{len(lost)} entities, the first at place {lost[0]}, were removed from the index while it was being read; "
+            "ask again."
+        )
+    return [found[place] for place in places.tolist()]
+
+
+def values_of(hits: Found, name: str) -> list[list[Any]]:
+    """Return the values of a field, several per hit."""
+    try:
+        return [hit["fields"][name] for hit in hits]
+    except KeyError:
+        bad = next(hit for hit in hits if name not in hit.get("fields", {}))
+        raise _foreign(bad, f"it has no {name!r}") from None
+
+
+def value_of(hits: Found, name: str) -> list[Any]:
+    """Return the value of a field, one per hit."""
+    return [values[0] for values in values_of(hits, name)]
+
+
+def record_in(hit: Mapping[str, Any]) -> Record:
+    """Return what to show of the entity of a hit."""
+    try:
+        return record_of(hit["_source"])
+    except (KeyError, TypeError, ValueError) as problem:
+        raise _foreign(hit, repr(problem)) from problem
+
+
+def rows_in(hits: Found, dimension: int) -> EntityRows:
+    """Return the rows of the entities of hits, in their order."""
+    packed = [hit.get("_source", {}).get("rows", "") for hit in hits]
+    try:
+        return unpack_rows(packed, dimension)
+    except (TypeError, ValueError):
+        for hit, text in zip(hits, packed, strict=True):
+            try:
+                unpack_rows([text], dimension)
+            except (TypeError, ValueError) as problem:
+                raise _foreign(hit, str(problem)) from problem
+        raise
+
+
+def _foreign(hit: Mapping[str, Any], problem: str) -> StoreError:
+    named = repr(hit["_id"]) if "_id" in hit else f"with the fields {hit.get('fields')}"
+    return StoreError(f"The document {named} of {hit.get('_index')} is none of an entity: {problem}. Index it again.")
