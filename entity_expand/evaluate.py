@@ -14,8 +14,9 @@ from entity_expand import metrics
 from entity_expand.corpus.queries import Query
 from entity_expand.drive import run
 from entity_expand.errors import QueryError
+from entity_expand.growth import Ranking
 from entity_expand.paper import expand_jointly
-from entity_expand.plan import ExpandSettings, Ranking, ranking_steps
+from entity_expand.plan import ExpandSettings, ranking_steps
 from entity_expand.pools import Pool, VectorPool
 from entity_expand.stores.base import Describe, Lookup, Matching, Reader, Rows, Store, ask
 from entity_expand.types import Int64

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from entity_expand.errors import AmbiguousSeedError, QueryError, UnknownSeedError
-from entity_expand.plan import ExpandSettings, Ranking, ranking_steps
+from entity_expand.growth import Ranking
+from entity_expand.plan import ExpandSettings, ranking_steps
 from entity_expand.pools import Pool
 from entity_expand.results import Expansion, Result, Seed
 from entity_expand.stores.base import Describe, Facts, Filter, Lookup, Record, Steps, Suggest, ask

@@ -47,8 +47,8 @@ class Pool(Protocol):
     def expect(self, places: Int64) -> None:
         """Bring the numbers of `places` to hand, all at once: they are likely to be asked for."""
 
-    def gains(self, place: int) -> AnyArray:
-        """Return what the member at `place` adds to the score of each entity, (K,)."""
+    def gains(self, places: Int64) -> AnyArray:
+        """Return what each of the members at `places` (m,) adds to the score of each entity, (m, K)."""
 
     def weighted_logs(self, places: Int64, members: Int64, weights: Float64) -> Float64:
         """Return Σ_j weights[j] log q_i[j] over the members j (m,), for each i of `places` (w,): (w,)."""
@@ -81,10 +81,10 @@ class DistributionPool:
     def expect(self, places: Int64) -> None:
         """Do nothing."""
 
-    def gains(self, place: int) -> Float64:
-        """Return Z_j, the standardised mean log-probabilities, (V,)."""
-        row: Float64 = self._scores[place]
-        return row
+    def gains(self, places: Int64) -> Float64:
+        """Return Z_j, the standardised mean log-probabilities, (m, V)."""
+        rows: Float64 = self._scores[places]
+        return rows
 
     def weighted_logs(self, places: Int64, members: Int64, weights: Float64) -> Float64:
         """Return the weighted sums of the logarithms of the mean probabilities, (w,)."""
@@ -134,10 +134,12 @@ class TablePool(_StoredPool):
     def expect(self, places: Int64) -> None:
         """Do nothing."""
 
-    def gains(self, place: int) -> AnyArray:
-        """Return Z_j[v] + λ Z_v[j] for all v, (n,)."""
-        row: AnyArray = self._table[place]
-        return row + self._both_directions * self._table[:, place] if self._both_directions else row
+    def gains(self, places: Int64) -> AnyArray:
+        """Return Z_j[v] + λ Z_v[j] for all v, (m, n)."""
+        # One row is the usual case, and is not copied.
+        which = slice(places[0], places[0] + 1) if len(places) == 1 else places
+        rows: AnyArray = self._table[which]
+        return rows + self._both_directions * self._table[:, which].T if self._both_directions else rows
 
     def weighted_logs(self, places: Int64, members: Int64, weights: Float64) -> Float64:
         """Return the weighted sums of σ_i Z_i[j] + a_i, (w,)."""
@@ -209,13 +211,23 @@ class VectorPool(_StoredPool):
             return forward
         return np.concatenate([forward, self.both_directions * self._head[slots].sum(axis=0)])
 
-    def gains(self, place: int) -> AnyArray:
-        """Return Z_j[v] + λ Z_v[j] for all v of the pool, (K,)."""
-        if not self.known(np.array([place])):
-            self.expect(np.array([place]))
-        slot = int(self._slots[place])
-        given: AnyArray = self._given.table[slot, self._slots]
-        return given + self.both_directions * self._taken.table[slot, self._slots] if self.both_directions else given
+    def vector(self, place: int) -> Float64:
+        """Return what one entity adds to the query of a set, (W,), or (2 W,) with λ."""
+        slot = self._slots[place]
+        forward: Float64 = self._scaled[slot]
+        if not self.both_directions:
+            return forward
+        return np.concatenate([forward, self.both_directions * self._head[slot]])
+
+    def gains(self, places: Int64) -> AnyArray:
+        """Return Z_j[v] + λ Z_v[j] for all v of the pool, (m, K)."""
+        self.expect(places)
+        slots = self._slots[places]
+        given: AnyArray = self._given.table[slots[:, None], self._slots]
+        if not self.both_directions:
+            return given
+        taken: AnyArray = self._taken.table[slots[:, None], self._slots]
+        return given + self.both_directions * taken
 
     def weighted_logs(self, places: Int64, members: Int64, weights: Float64) -> Float64:
         """Return the weighted sums of σ_i Z_i[j] + a_i, (w,)."""
@@ -243,6 +255,8 @@ class _Scores:
             self.table = _larger(self.table, room, room)
             self._filled = np.append(self._filled, np.zeros(room - len(self._filled), dtype=np.int64))
         reached = self._filled[slots]
+        if (reached >= size).all():
+            return
         for start in {int(each) for each in reached} - {size}:
             part = slots[reached == start]
             self.table[part, start:size] = left[part] @ right[start:].T

@@ -10,7 +10,7 @@ import numpy as np
 
 from entity_expand.errors import ConfigError, QueryError
 from entity_expand.pools import Pool
-from entity_expand.types import Bool, Float64, Int64
+from entity_expand.types import AnyArray, Bool, Float64, Int64
 
 # Weight of a member in the ideal distribution of its set, by its place in the order of joining: (first place, weight).
 WINDOW_TIERS = ((0, 1000.0), (41, 500.0), (75, 300.0))
@@ -147,9 +147,8 @@ class SetSearch:
         self._near = np.empty(0, dtype=np.int64)
         if closed is not None:
             self._scores[closed] = -np.inf
-        pool.expect(members)
-        for member in members.tolist():
-            self._join(member)
+        for member, gain in zip(members.tolist(), pool.gains(members), strict=True):
+            self._join(member, gain)
 
     @property
     def members(self) -> Int64:
@@ -214,26 +213,19 @@ class SetSearch:
             tiers = tiers_at(self._count, WINDOW_TIERS)
             kl = divergence(self.pool, candidates, self.members, tiers, own=True)
             chosen = int(candidates[kl.argmin()])
-        self._join(chosen)
+        self._join(chosen, self.pool.gains(np.array([chosen]))[0])
         return chosen
 
-    @property
-    def grows(self) -> bool:
-        """Whether an entity that joins counts from then on."""
-        return self._settings.grow
-
-    def _join(self, place: int) -> None:
+    def _join(self, place: int, gain: AnyArray) -> None:
         if self._settings.grow or self._count < self._seeds:
-            np.add(self._scores, self.pool.gains(place), out=self._scores)
+            np.add(self._scores, gain, out=self._scores)
         self.close(place)
         self._order[self._count] = place
         self._count += 1
 
     def similarities(self, places: Int64) -> Float64:
         """Return the mean over the seeds of what each adds to the score of entities, (T,) for (T,) places."""
-        shared: Float64 = np.mean(
-            [self.pool.gains(seed)[places] for seed in self.members[: self._seeds].tolist()], axis=0
-        )
+        shared: Float64 = self.pool.gains(self.members[: self._seeds])[:, places].mean(axis=0)
         return shared
 
     def ranking(self) -> tuple[Int64, Float64]:

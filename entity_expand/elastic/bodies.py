@@ -14,7 +14,8 @@ import numpy as np
 
 from entity_expand.elastic.documents import field_widths, padded, unpack_rows, vector_text
 from entity_expand.errors import ConfigError, QueryError
-from entity_expand.plan import ExpandSettings, Ranking, Space, in_space, rank_pool
+from entity_expand.growth import Ranking
+from entity_expand.plan import ExpandSettings, in_space, rank_pool, space_of
 from entity_expand.stores.base import Facts, Filter, VectorField
 from entity_expand.stores.names import fold
 from entity_expand.types import Float64, Int64
@@ -209,7 +210,7 @@ def rerank(
     except ValueError as problem:
         raise QueryError(f"The hits do not fit the index: {problem}.") from problem
     members = np.searchsorted(places, np.array([_packed(seed)[0] for seed in seeds], dtype=np.int64))
-    return rank_pool(Space.of(settings, facts).pool(rows), places, members, size, in_space(settings))
+    return rank_pool(space_of(settings, facts).pool(rows), places, members, size, in_space(settings))
 
 
 def _packed(hit: Mapping[str, Any]) -> tuple[int, str]:

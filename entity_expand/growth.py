@@ -1,0 +1,241 @@
+"""A set that grows over entities fetched from a store, and the proof that no other entity would have joined.
+
+Two circles lie around the set. The outer one holds all entities that were fetched; the search itself runs in the inner
+one, those of them that are nearest now. For both it is known how high the entities outside can score. So most of what
+was fetched is never compared with anything but the query, and the store is asked again only when it must be.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from entity_expand.pools import VectorPool
+from entity_expand.scoring import EntityRows, feature_rows
+from entity_expand.search import SearchSettings, SetSearch
+from entity_expand.stores.base import Facts, VectorField
+from entity_expand.types import AnyArray, Float64, Int64
+
+_NEAR = 128
+_ROUNDING = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The outcome of a plan: positions and scores by falling score, (T,) each.
+
+    `similarities` (T,) holds the mean over the seeds of what each adds to the score.
+    """
+
+    positions: Int64
+    scores: Float64
+    similarities: Float64
+    exact: bool
+    fetches: int
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Where scores are inner products: which vectors are searched, and what stored rows look like there.
+
+    Attributes:
+        field: The vectors that are searched.
+        largest_norm: The largest norm among them.
+        both_directions: λ.
+        facts: About the index.
+    """
+
+    field: VectorField
+    largest_norm: float
+    both_directions: float
+    facts: Facts
+
+    def rows(self, stored: EntityRows) -> EntityRows:
+        """Return rows whose inner products are the scores of this space."""
+        if self.field != "feature":
+            return stored
+        return feature_rows(stored, self.facts.mean_feature, self.facts.meta.vocabulary)
+
+    def pool(self, stored: EntityRows) -> VectorPool:
+        """Return a pool of entities."""
+        return VectorPool(self.rows(stored), self.facts.meta.vocabulary, self.both_directions)
+
+
+class Reach:
+    """How high the entities outside a circle can score.
+
+    For the query q₀ that drew the circle every x outside had a score of at most `floor`: t = x·q₀/‖q₀‖ is at most
+    τ = floor/‖q₀‖. A later query is q = α q₀ + d with d orthogonal to q₀, so x scores at most
+    α ‖q₀‖ t + ‖d‖ √(M² - t²) with M the largest norm. This rises with t up to t* = M α ‖q₀‖ / ‖q‖; its largest value
+    is therefore reached at τ, or at t* if that is smaller.
+
+    Args:
+        query: q₀.
+        floor: Highest score outside; -inf if nothing is outside.
+        largest_norm: M.
+    """
+
+    def __init__(self, query: Float64, floor: float, largest_norm: float) -> None:
+        self.query, self.floor = query, floor
+        self._length, self._norm = _length(query), largest_norm
+
+    def bound(self, query: Float64, length: float) -> float:
+        """Return the highest score that an entity outside can have for a later query of this length."""
+        if self.floor == -math.inf or query is self.query:
+            return self.floor
+        if not self._length or not length:
+            return self._norm * length
+        along = float(query @ self.query) / self._length
+        across = math.sqrt(max(0.0, length * length - along * along))
+        reach = min(self.floor / self._length, self._norm * along / length)
+        return along * reach + across * math.sqrt(max(0.0, self._norm * self._norm - reach * reach))
+
+
+class Growth:
+    """One set, from its seeds to its last member.
+
+    Args:
+        space: Where it grows.
+        seeds: (S,) positions, in query order.
+        rows: Their stored rows.
+        settings: How it grows and is ranked.
+    """
+
+    def __init__(self, space: Space, seeds: Int64, rows: EntityRows, settings: SearchSettings) -> None:
+        self._space, self._settings, self._seeds = space, settings, len(seeds)
+        self.members = seeds
+        order = np.argsort(seeds)
+        self._inner, self._places = space.pool(rows.take(order)), seeds[order]
+        self._search = SetSearch(self._inner, np.argsort(order), self._seeds, settings)
+        self.query: Float64 = self._inner.query(self._search.members)
+        self._length = _length(self.query)
+        self._path = sum(_length(self._inner.vector(place)) for place in range(len(seeds)))
+        self._blocks: list[tuple[Int64, EntityRows]] = []
+        self._outer: list[Reach] = []
+
+    @property
+    def available(self) -> int:
+        """How many entities there are: the seeds, and all that were fetched."""
+        return self._seeds + sum(len(positions) for positions, _ in self._blocks)
+
+    def unknown(self, positions: Int64) -> Int64:
+        """Return those of `positions` that were not fetched yet, rising."""
+        return np.setdiff1d(positions, np.concatenate([self._places, *(known for known, _ in self._blocks)]))
+
+    def take_in(self, positions: Int64, rows: EntityRows, floor: float) -> None:
+        """Widen the outer circle by entities that were fetched for the present query.
+
+        Args:
+            positions: (m,) of those that were unknown.
+            rows: Their stored rows.
+            floor: Highest score of any entity that was not fetched.
+        """
+        self._blocks.append((positions, self._space.rows(rows)))
+        self._outer.append(Reach(self.query, floor, self._space.largest_norm))
+
+    def grow(self, target: int, trust: bool) -> bool:
+        """Let entities join until there are `target` members, or one outside the outer circle might be better.
+
+        Args:
+            target: Members wanted, seeds included.
+            trust: Go on without proof then.
+
+        Returns:
+            Whether all who joined here were proved to be those of a full scan.
+        """
+        proved = True
+        while len(self.members) < target:
+            inner, search, joined = [self._draw(target)], self._search, len(self.members)
+            while len(search.members) < target:
+                candidates = search.candidates(search.window)
+                if not self._certain(inner, candidates):
+                    break
+                if not self._certain(self._outer, candidates):
+                    if not trust or not len(candidates):
+                        break
+                    proved = False
+                self._join(candidates)
+            self.members = self._places[search.members]
+            if len(self.members) == joined:
+                break
+        return proved
+
+    def _certain(self, reaches: list[Reach], candidates: Int64) -> bool:
+        """Return whether no entity outside the circles could be among the candidates of the next step."""
+        bound = min(reach.bound(self.query, self._length) for reach in reaches)
+        if bound == -math.inf:
+            return True
+        if len(candidates) < self._search.window:
+            return False
+        if reaches[-1].query is self.query:
+            return True
+        slack = _ROUNDING * self._path * self._space.largest_norm
+        return self._search.score(int(candidates[-1])) >= bound + slack
+
+    def _join(self, candidates: Int64) -> None:
+        joined = self._search.choose(candidates)
+        if self._settings.grow:
+            gain = self._inner.vector(joined)
+            self.query = self.query + gain
+            self._length = _length(self.query)
+            self._path += _length(gain)
+
+    def _draw(self, target: int) -> Reach:
+        """Draw the inner circle around the present query, and begin a search in it."""
+        near, floor = self._nearest(max(_NEAR, target))
+        new = np.setdiff1d(near, self._places)
+        places = np.union1d(self._places, new)
+        if len(new):
+            old = np.searchsorted(places, self._places)
+            self._inner.extend(self._fetched(new), old, np.searchsorted(places, new))
+            self._places = places
+        members = np.searchsorted(places, self.members)
+        self._search = SetSearch(self._inner, members, self._seeds, self._settings)
+        return Reach(self.query, floor, self._space.largest_norm)
+
+    def _nearest(self, size: int) -> tuple[Int64, float]:
+        """Return the fetched entities nearest to the query that have not joined, and the highest score of the rest."""
+        positions = np.concatenate([known for known, _ in self._blocks])
+        scores = np.concatenate([self._scores(rows) for _, rows in self._blocks])
+        scores[np.isin(positions, self.members)] = -np.inf
+        if len(scores) <= size:
+            return positions[scores > -np.inf], -np.inf
+        order = np.argpartition(-scores, size)
+        near = order[:size]
+        return positions[near[scores[near] > -np.inf]], float(scores[order[size]])
+
+    def _scores(self, rows: EntityRows) -> AnyArray:
+        query = self.query.astype(np.float32)
+        if not self._space.both_directions:
+            return rows.head @ query
+        return rows.head @ query[: rows.head.shape[1]] + rows.scaled @ query[rows.head.shape[1] :]
+
+    def _fetched(self, positions: Int64) -> EntityRows:
+        """Return the rows of fetched entities, in this order."""
+        known = np.concatenate([each for each, _ in self._blocks])
+        order = np.argsort(known)
+        found = order[np.searchsorted(known, positions, sorter=order)]
+        starts = np.cumsum([0, *(len(each) for each, _ in self._blocks)])
+        parts = np.searchsorted(starts, found, side="right") - 1
+        width = self._blocks[0][1].head.shape[1]
+        count = len(positions)
+        rows = EntityRows(
+            np.empty((count, width), np.float32), np.empty((count, width), np.float32), np.empty(count), np.empty(count)
+        )
+        for number, (_, block) in enumerate(self._blocks):
+            here = parts == number
+            taken = block.take(found[here] - starts[number])
+            rows.head[here], rows.scaled[here] = taken.head, taken.scaled
+            rows.deviation[here], rows.log_offset[here] = taken.deviation, taken.log_offset
+        return rows
+
+    def ranking(self, exact: bool, fetches: int) -> Ranking:
+        """Return the members in their final order."""
+        places, scores = self._search.ranking()
+        return Ranking(self._places[places], scores, self._search.similarities(places), exact, fetches)
+
+
+def _length(vector: Float64) -> float:
+    return math.sqrt(float(vector @ vector))
