@@ -218,9 +218,7 @@ def _previous(session: Session, versions: list[Version]) -> Version:
     older = [each for each in versions[: used[0] if used else len(versions)] if each.usable]
     if not older:
         listed = ", ".join(each.physical for each in versions) or "none"
-        raise IndexMissingError(
-            f"{session.address} has no whole version older than the one in use; there are: {listed}."
-        )
+        raise IndexMissingError(f"{session.address} has no whole version before the one in use; there are: {listed}.")
     return older[-1]
 
 

@@ -1,0 +1,162 @@
+"""Changes of an index in use on a real server: entities that come, change and go, and attributes."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from elastic.worlds import COUNT, TRAINED, World, entities_of
+from entity_expand.corpus import Corpus
+from entity_expand.elastic.documents import unpack_rows
+from entity_expand.errors import ConfigError, IndexMismatchError, IndexMissingError, RejectedError
+from entity_expand.fakes import fake_bundle
+from entity_expand.types import Entity
+from indexer import ChangeReport, delete_entities, set_attributes, upsert_entities, verify_index
+
+
+@pytest.fixture
+def world(tmp_path: Path, elasticsearch_url: str, index_name: str) -> World:
+    return World(tmp_path, elasticsearch_url, index_name)
+
+
+def upsert(world: World, corpus: Path, ids: list[str] | None = None, bundle=None) -> ChangeReport:
+    with Corpus.open(corpus) as opened:
+        return upsert_entities(
+            bundle or world.bundle, world.encoder, opened, world.address, ids, settings=world.settings()
+        )
+
+
+def test_only_what_is_new_or_changed_is_encoded_and_written(world: World) -> None:
+    world.index()
+    before = {each: world.source(each) for each in ("4", "7", "8")}
+    mean, world.encoder.seen = world.meta()["mean_feature"], 0
+    named = [dataclasses.replace(each, name="Elsewhere") if each.id == "7" else each for each in entities_of()]
+    corpus = world.write("later", [*named, Entity("zz", "Place Z"), Entity("aa", "Place A")], {"4": "again"})
+    assert upsert(world, corpus, ["8", "nobody"]) == ChangeReport(unchanged=1, missing=("nobody",))
+    assert world.meta()["changes"] == 0
+    assert upsert(world, corpus) == ChangeReport(written=4, new=2, unchanged=COUNT - 2)
+    assert world.encoder.seen == 2 * 4
+    assert [world.source(each)["place"] for each in ("4", "7", "aa", "zz")] == [4, 7, COUNT, COUNT + 1]
+    meta = world.meta()
+    assert (meta["next_place"], meta["changes"], meta["mean_feature"]) == (COUNT + 2, 1, mean)
+    assert world.source("4")["text"] == "lies by the sea again 0. lies by the sea again 1."
+    assert world.source("4")["rows"] != before["4"]["rows"]
+    assert world.source("8") == before["8"]
+    assert (before["7"]["trained"], world.source("7")["trained"]) == (True, False)  # of the old name alone
+    assert not verify_index(world.address, world.bundle).problems
+    assert upsert(world, corpus) == ChangeReport(unchanged=COUNT + 2)
+
+
+def test_an_upsert_gives_the_rows_of_a_full_build(world: World) -> None:
+    corpus = world.write("later", entities_of(COUNT + 3), {"1": "again"})
+    world.index()
+    upsert(world, corpus)
+    whole = World(world.folder / "whole", world.url, f"{world.name}-whole", world.bundle)
+    whole.index(corpus)
+    for each in ("1", "2", str(COUNT + 2)):
+        upserted, built = world.source(each), whole.source(each)
+        assert {**upserted, "revision": 0} == {**built, "revision": 0}  # the mean feature, and so a vector, is another
+        assert unpack_rows([upserted["rows"]], 16).head.tolist() == unpack_rows([built["rows"]], 16).head.tolist()
+
+
+def test_norms_are_raised_before_longer_vectors_come(world: World) -> None:
+    world.index()
+    before = world.meta()["largest_norms"]
+    upsert(world, world.write("later", [*entities_of(), *(Entity(f"n{each}", f"New {each}") for each in range(40))]))
+    after, hits = world.meta()["largest_norms"], world.ask("POST", "/_search", {"size": 100})["hits"]["hits"]
+    rows = unpack_rows([hit["_source"]["rows"] for hit in hits], 16)
+    both = np.concatenate([rows.head, rows.scaled], axis=1).astype(np.float64)
+    assert after["pair"] == pytest.approx(np.linalg.norm(both, axis=1).max(), rel=1e-12)
+    assert after["pair"] >= before["pair"] and after["head"] >= before["head"]
+
+
+def test_deleting(world: World) -> None:
+    world.index()
+    assert delete_entities(world.address, ["3", "nobody", "5", "3"], settings=world.settings()) == ChangeReport(
+        written=2, missing=("nobody",)
+    )
+    assert (world.source("3"), world.source("5")) == ({}, {})
+    assert world.meta()["changes"] == 1
+    assert delete_entities(world.address, ["3"], settings=world.settings()) == ChangeReport(missing=("3",))
+    assert world.meta()["changes"] == 1
+    assert not verify_index(world.address).problems
+    assert upsert(world, world.corpus) == ChangeReport(written=2, new=2, unchanged=COUNT - 2)
+    assert (world.source("3")["place"], world.source("5")["place"]) == (COUNT, COUNT + 1)
+
+
+def test_attributes(world: World) -> None:
+    world.index()
+    before = world.source("6")
+    wanted = {"6": {"kind": "lake", "size": "10"}, "8": {"kind": "sea"}, "nobody": {}}
+    assert set_attributes(world.address, wanted, settings=world.settings()) == ChangeReport(
+        written=1, unchanged=1, missing=("nobody",)
+    )
+    after = world.source("6")
+    assert after["attributes"] == {"kind": "lake", "size": "10"}
+    assert after["revision"] != before["revision"]
+    assert {**after, "attributes": 0, "revision": 0} == {**before, "attributes": 0, "revision": 0}
+    assert not verify_index(world.address, world.bundle).problems  # vectors too
+    assert upsert(world, world.corpus) == ChangeReport(unchanged=COUNT)  # what was set by hand stays
+    assert world.source("6")["attributes"]["kind"] == "lake"
+    with pytest.raises(ConfigError, match="expected texts"):
+        set_attributes(world.address, {"6": {"size": 10}}, settings=world.settings())
+    with pytest.raises(RejectedError, match="refused 1 entities, such as 6"):
+        set_attributes(world.address, {"6": {"a\0": "b"}}, settings=world.settings())
+
+
+def test_attributes_that_others_change_meanwhile_are_read_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from indexer.elastic import attributes
+
+    version = world.index().load.version
+    made, interfered = attributes.to_item, []
+
+    def meanwhile(document, packed, seen):
+        if not interfered:
+            interfered.append(True)
+            world.ask("POST", "/_update/6", {"doc": {"samples": 77}})
+        return made(document, packed, seen)
+
+    monkeypatch.setattr(attributes, "to_item", meanwhile)
+    assert set_attributes(world.address, {"6": {"kind": "lake"}}, settings=world.settings()).written == 1
+    assert (world.source("6")["samples"], world.source("6")["attributes"]) == (77, {"kind": "lake"})
+    assert world.behind() == [version]
+
+
+def test_after_changes_the_same_content_is_built_anew(world: World) -> None:
+    first = world.index().load.version
+    digest = world.digest()
+    delete_entities(world.address, ["3"], settings=world.settings())
+    report = world.index()
+    assert report.load is not None and not report.up_to_date
+    assert report.load.version == f"{first}-2"
+    assert world.behind() == [f"{first}-2"]
+    assert world.digest() == digest
+    assert world.index().up_to_date
+
+
+def test_changes_that_do_not_fit_are_refused(world: World) -> None:
+    with pytest.raises(IndexMissingError, match="There is no index"):
+        upsert(world, world.corpus)
+    with pytest.raises(IndexMissingError):
+        delete_entities(world.address, ["1"], settings=world.settings())
+    version = world.index().load.version
+    other = fake_bundle(world.folder / "other", entities_of(TRAINED), seed=1)
+    with pytest.raises(IndexMismatchError, match=f"{world.bundle.fingerprint}, this one is {other.fingerprint}"):
+        upsert(world, world.corpus, bundle=other)
+    assert world.meta()["changes"] == 0
+    world.ask("PUT", f"-{'0' * 16}")
+    world.ask("PUT", f"-{'0' * 16}/_alias/{world.name}")
+    with pytest.raises(IndexMismatchError, match=f"several indices, .*{version}"):
+        delete_entities(world.address, ["1"], settings=world.settings())
+
+
+def test_entities_that_the_server_refuses_are_listed(world: World) -> None:
+    world.index()
+    corpus = world.write("poison", [*entities_of(), Entity("q", "Fine"), Entity("x" * 600, "Long")])
+    with pytest.raises(RejectedError, match=r"refused 1 of 2 entities; .*rejected.jsonl"):
+        upsert(world, corpus)
+    assert world.source("q")["place"] == COUNT
+    assert not verify_index(world.address).problems
