@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from entity_expand.fakes import fake_bundle
 from entity_expand.stores.base import Describe, Lookup, Nearest, Rows, Suggest
 from entity_expand.types import Entity
 from servers.elasticsearch_node import ask
+from servers.fixtures import delete_all
 
 NONE = np.empty(0, dtype=np.int64)
 SEEDS = ["0", "3", "36"]
@@ -80,9 +82,28 @@ def physical(world: World, url: str, tmp_path: Path) -> str:
     return f"{url.rpartition('/')[0]}/{serve(world, url, tmp_path)}"
 
 
+@pytest.fixture(scope="module")
+def shared_url(world: World, elasticsearch_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an index that no test changes."""
+    name = f"store-{uuid.uuid4().hex[:12]}"
+    try:
+        serve(world, f"{elasticsearch_url}/{name}", tmp_path_factory.mktemp("work"))
+        yield f"{elasticsearch_url}/{name}"
+    finally:
+        delete_all(elasticsearch_url, name)
+
+
 @pytest.fixture
-def listening(url: str, physical: str) -> Iterator[tuple[Listening, ElasticStore]]:
-    connection = Listening(url)
+def address(request: pytest.FixtureRequest) -> str:
+    """Where the stores are: an index of the test's own if it asks for `physical`, else the shared one."""
+    own = "physical" in request.fixturenames
+    found: str = request.getfixturevalue("url" if own else "shared_url")
+    return found
+
+
+@pytest.fixture
+def listening(address: str) -> Iterator[tuple[Listening, ElasticStore]]:
+    connection = Listening(address)
     options = StoreOptions(10.0, CACHE_BYTES, NEVER)
     store = ElasticStore(Source(connection.address, options), connection)
     yield connection, store
@@ -90,11 +111,11 @@ def listening(url: str, physical: str) -> Iterator[tuple[Listening, ElasticStore
 
 
 @pytest.fixture
-def opened(url: str, physical: str) -> Iterator[Callable[..., ElasticStore]]:
+def opened(address: str) -> Iterator[Callable[..., ElasticStore]]:
     stores: list[ElasticStore] = []
 
     def make(**options: Any) -> ElasticStore:
-        stores.append(ElasticStore.open(url, **options))
+        stores.append(ElasticStore.open(address, **options))
         return stores[-1]
 
     yield make
@@ -107,16 +128,21 @@ def change(method: str, url: str, body: object = None) -> None:
     assert status in (200, 201), answer
 
 
-def meta_of(physical: str) -> dict[str, Any]:
-    _, found = ask("GET", f"{physical}/_mapping")
+def mappings_of(url: str) -> dict[str, Any]:
+    _, found = ask("GET", f"{url}/_mapping")
     ((_, described),) = found.items()
-    meta: dict[str, Any] = described["mappings"]["_meta"]["entity_expand"]
-    return meta
+    mappings: dict[str, Any] = described["mappings"]
+    return mappings
+
+
+def create(url: str, mappings: dict[str, Any]) -> None:
+    status, answer = ask("PUT", url, {"mappings": mappings})
+    assert status == 200, answer
 
 
 def set_meta(physical: str, **changed: object) -> None:
-    body = {"_meta": {"entity_expand": meta_of(physical) | changed}}
-    status, answer = ask("PUT", f"{physical}/_mapping", body)
+    own = mappings_of(physical)["_meta"]["entity_expand"]
+    status, answer = ask("PUT", f"{physical}/_mapping", {"_meta": {"entity_expand": own | changed}})
     assert status == 200, answer
 
 
@@ -251,13 +277,12 @@ def test_changed_facts_are_taken_over_and_rows_are_kept(url, physical) -> None:
 def test_after_a_failed_look_the_next_run_looks_again(listening, physical) -> None:
     _, store = listening
     store.begin()
-    meta = meta_of(physical)
     set_meta(physical, state="loading")
     store._source.doubt()
     for _ in range(2):
         with pytest.raises(IndexMismatchError, match="'loading'"):
             store.begin()
-    set_meta(physical, state=meta["state"])
+    set_meta(physical, state="verified")
     assert store.begin().facts.meta.entities == ALL
 
 
@@ -285,8 +310,10 @@ def test_an_index_of_others(elasticsearch_url, index_name) -> None:
         ({"index": {"bundle": "b"}}, "missing"),
     ],
 )
-def test_an_index_that_is_not_as_it_says(url, physical, changed: dict[str, object], said: str) -> None:
-    set_meta(physical, **changed)
+def test_an_index_that_is_not_as_it_says(url, shared_url, changed: dict[str, object], said: str) -> None:
+    mappings = mappings_of(shared_url)
+    mappings["_meta"]["entity_expand"] |= changed
+    create(url, mappings)
     with pytest.raises(IndexMismatchError, match=said):
         ElasticStore.open(url)
 
@@ -300,23 +327,27 @@ def test_an_index_that_is_not_as_it_says(url, physical, changed: dict[str, objec
         ("rows", None, "rows is missing"),
     ],
 )
-def test_another_mapping(url, physical, field: str, described: dict[str, object] | None, said: str) -> None:
-    ((_, found),) = ask("GET", f"{physical}/_mapping")[1].items()
-    mappings = found["mappings"]
+def test_another_mapping(url, shared_url, field: str, described: dict[str, object] | None, said: str) -> None:
+    mappings = mappings_of(shared_url)
     live = mappings["properties"].pop(field)
     if described is not None:
         mappings["properties"][field] = (live if "type" not in described else {}) | described
-    other = f"{url}-other"
-    status, answer = ask("PUT", other, {"mappings": mappings})
-    assert status == 200, answer
+    create(url, mappings)
     with pytest.raises(IndexMismatchError, match=said):
-        ElasticStore.open(other)
+        ElasticStore.open(url)
 
 
-def test_a_name_for_two_indices(url, physical, index_name) -> None:
-    other = f"{url}-other"
-    ask("PUT", other, {})
-    ask("PUT", f"{other}/_alias/{index_name}")
+def test_fields_of_others_do_no_harm(url, shared_url) -> None:
+    mappings = mappings_of(shared_url)
+    mappings["properties"]["price"] = {"type": "double"}
+    create(url, mappings)
+    ElasticStore.open(url).close()
+
+
+def test_a_name_for_two_indices(url, shared_url, index_name) -> None:
+    for other in (f"{url}-one", f"{url}-two"):
+        create(other, mappings_of(shared_url))
+        ask("PUT", f"{other}/_alias/{index_name}")
     with pytest.raises(IndexMismatchError, match="stands for several indices"):
         ElasticStore.open(url)
 
