@@ -30,12 +30,12 @@ from entity_expand.elastic.bodies import (
     inner_product,
     knn,
     mapping,
-    rerank,
 )
 from entity_expand.elastic.cache import RowCache
 from entity_expand.elastic.calls import answers
 from entity_expand.elastic.connection import Answer, Call
 from entity_expand.elastic.documents import pack_rows, padded, padded_width, unpack_rows, vector_text
+from entity_expand.elastic.hybrid import RankedHit, rerank
 from entity_expand.elastic.searches import SearchOptions, View
 from entity_expand.elastic.state import IndexState
 from entity_expand.scoring import EntityRows
@@ -172,6 +172,38 @@ def test_more_than_the_server_gives_at_once_is_capped() -> None:
     assert body["size"] == body["knn"]["k"] == body["knn"]["num_candidates"] == 10_000  # type: ignore[index]
     (hits,) = end(steps, found(*(hit(n, 2.0 + n) for n in range(10_000))))
     assert len(hits.positions) == 10_000 and hits.positions[0] == 9_999 and hits.floor == 1.0
+
+
+def test_no_request_grows_without_bound() -> None:
+    steps = asked(*[Nearest("head", QUERY, 1, NONE)] * 130)
+    together = [next(steps)]
+    together.append(steps.send(Answer(200, {"responses": [{"hits": {"hits": [hit(3, 2.0)]}}] * 128})))
+    assert [len(call.body or ()) for call in together] == [2 * 128, 2 * 2]
+    found_hits = end(steps, Answer(200, {"responses": [{"hits": {"hits": [hit(4, 2.0)]}}] * 2}))
+    assert [hits.positions.tolist() for hits in found_hits] == [[3]] * 128 + [[4]] * 2
+
+    ones = np.ones((1, 4), dtype=np.float32)
+    steps = asked(Rows(np.arange(10_001)[::-1]))
+    body, start = next(steps).body, 0
+    for size in (10_000, 1):
+        assert body["size"] == size  # type: ignore[index]
+        rows = [EntityRows(ones, ones, np.full(1, n), np.zeros(1)) for n in range(start, start + size)]
+        hits = [hit(start + n) | {"_source": {"rows": pack_rows(each, 0)}} for n, each in enumerate(rows)]
+        start += size
+        if size > 1:
+            body = steps.send(found(*hits)).body
+    assert end(steps, found(*hits))[0].deviation.tolist() == list(range(10_000, -1, -1))
+
+
+def test_texts_beyond_what_a_search_takes_are_looked_up_in_parts() -> None:
+    texts = (*(f"n{number}" for number in range(10_000)), "twin")
+    steps = asked(Lookup(texts))
+    both = hit(8, id="x")
+    both["fields"]["spellings"] = ["n5", "twin"]
+    assert next(steps).body["size"] == 10_000  # type: ignore[index]
+    assert steps.send(found(both)).body["size"] == 104  # type: ignore[index]
+    (readings,) = end(steps, found(both))
+    assert readings[5] == readings[-1] == (8,) and not any(readings[6:-1])
 
 
 def test_graphs_and_quantised_vectors() -> None:
@@ -350,16 +382,19 @@ def test_hits_of_any_search_are_ranked_again(
     seeds = [each for name in ("3", "0", "36") for each in search(url, {"query": {"term": {"id": name}}, **fields})]
     table = MemoryStore.open(world.index)
     try:
-        ranking = rerank(everything, seeds, 20, settings, table.facts)
+        ranking = rerank(everything, seeds, 20, table.facts, settings)
         right = Expander(table).expand(["3", "0", "36"], 20, settings=settings)
-        records = table.records(ranking.positions.tolist())
-        assert [record.entity.id for record in records] == right.ids and not ranking.exact
-        assert ranking.scores == pytest.approx([result.score for result in right.results], rel=1e-6)
+        places = [each.hit["_source"]["place"] for each in ranking]
+        assert [record.entity.id for record in table.records(places)] == right.ids
+        for column in ("score", "similarity"):
+            expected = [getattr(result, column) for result in right.results]
+            assert [getattr(each, column) for each in ranking] == pytest.approx(expected, rel=1e-5)
         some = [each for each in everything if each["_source"]["place"] % 2]
-        half = rerank(some, seeds, 100, settings, table.facts)
-        assert set(half.positions.tolist()) == {each["_source"]["place"] for each in some} - {3}
+        half = rerank(some, seeds, 100, table.facts, settings)
+        assert isinstance(half[0], RankedHit)
+        assert {each.hit["_source"]["place"] for each in half} == {each["_source"]["place"] for each in some} - {3}
         for wrong, text in (({"_source": {"place": 1}}, "lacks"), ({"_source": {"place": 1, "rows": "AAAA"}}, "fit")):
             with pytest.raises(QueryError, match=text):
-                rerank([wrong], seeds, 20, settings, table.facts)
+                rerank([wrong], seeds, 20, table.facts, settings)
     finally:
         table.close()
