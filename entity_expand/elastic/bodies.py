@@ -1,6 +1,6 @@
-"""Bodies of Elasticsearch requests as pure functions: mapping, kNN sections, filters, and the re-rank of hits.
+"""Bodies of Elasticsearch requests as pure functions: mapping, kNN sections, filters.
 
-Whoever builds searches of their own uses these; the store is made of them too.
+The store is made of them; whoever builds searches of their own finds more in `hybrid.py`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from entity_expand.elastic.documents import field_widths, padded, unpack_rows, vector_text
+from entity_expand.elastic.documents import field_widths, padded, vector_text
 from entity_expand.errors import ConfigError, QueryError
-from entity_expand.growth import Ranking
-from entity_expand.plan import ExpandSettings, in_space, rank_pool, space_of
-from entity_expand.stores.base import Facts, Filter, VectorField
+from entity_expand.stores.base import Filter, VectorField
 from entity_expand.stores.names import fold
 from entity_expand.types import Float64, Int64
 
@@ -179,45 +177,6 @@ def _holds_script(query: object) -> bool:
 def inner_product(score: float) -> float:
     """Return the inner product behind a score of the similarity max_inner_product: 1 + s, or 1 / (1 - s) below 0."""
     return score - 1.0 if score >= 1.0 else 1.0 - 1.0 / score
-
-
-def rerank(
-    hits: Sequence[Mapping[str, Any]],
-    seeds: Sequence[Mapping[str, Any]],
-    size: int,
-    settings: ExpandSettings,
-    facts: Facts,
-) -> Ranking:
-    """Grow and rank a set among hits of a search that others have made, as an expansion does among a fetched pool.
-
-    Args:
-        hits: Hits of any search over the index, in any order, each with `place` and `rows` in its `_source`.
-        seeds: The documents of the seeds, in query order, likewise.
-        size: How many results.
-        settings: How to expand.
-        facts: About the index, from a reader.
-
-    Returns:
-        The ranking; its positions are places, and `exact` is False.
-
-    Raises:
-        QueryError: A document lacks `place` or `rows`, or they are of another index.
-    """
-    rows_of = dict(map(_packed, (*seeds, *hits)))
-    places = np.array(sorted(rows_of), dtype=np.int64)
-    try:
-        rows = unpack_rows([rows_of[place] for place in places.tolist()], facts.meta.dimension)
-    except ValueError as problem:
-        raise QueryError(f"The hits do not fit the index: {problem}.") from problem
-    members = np.searchsorted(places, np.array([_packed(seed)[0] for seed in seeds], dtype=np.int64))
-    return rank_pool(space_of(settings, facts).pool(rows), places, members, size, in_space(settings))
-
-
-def _packed(hit: Mapping[str, Any]) -> tuple[int, str]:
-    source = hit.get("_source", {})
-    if "place" not in source or "rows" not in source:
-        raise QueryError('A hit lacks "place" or "rows": ask for both in `_source`.')
-    return int(source["place"]), str(source["rows"])
 
 
 def encode_floats(numbers: Float64) -> str:

@@ -60,13 +60,24 @@ def read_state(address: Address, found: Any, bundle: str | None = None) -> Index
     """
     if not isinstance(found, Mapping) or not found:
         raise missing(address)
-    if len(found) > 1:
-        names = ", ".join(sorted(found))
-        raise IndexMismatchError(f"{address} stands for several indices, {names}; expected one. Remove the others.")
+    state = read_mapping(str(address), found)
+    if bundle is not None and state.facts.meta.bundle != bundle:
+        raise IndexMismatchError(
+            f"{address} ({state.physical}) was made with the bundle {state.facts.meta.bundle}, not with {bundle}. "
+            "Open that bundle, or index with yours."
+        )
+    return state
+
+
+def read_mapping(name: str, found: Mapping[str, Any]) -> IndexState:
+    """Read and check what `GET /NAME/_mapping` answers; `name` is for messages, errors as for `read_state`."""
+    if len(found) != 1:
+        names = ", ".join(sorted(found)) or "none"
+        raise IndexMismatchError(f"{name} stands for the indices {names}; expected one. Remove the others.")
     ((physical, described),) = found.items()
     live = described.get("mappings", {})
     content = live.get("_meta", {}).get(KEY)
-    where = f"{address} ({physical})"
+    where = f"{name} ({physical})"
     _check_form(where, content)
     try:
         meta, vectors = from_mapping(IndexMeta, content["index"]), from_mapping(VectorOptions, content["vectors"])
@@ -77,10 +88,6 @@ def read_state(address: Address, found: Any, bundle: str | None = None) -> Index
         raise IndexMismatchError(f"{where} has a `_meta` that cannot be read: {problem!r}. {_AGAIN}") from problem
     if len(mean) != meta.dimension:
         raise IndexMismatchError(f"{where}: its mean feature has {len(mean)} numbers, not {meta.dimension}. {_AGAIN}")
-    if bundle is not None and meta.bundle != bundle:
-        raise IndexMismatchError(
-            f"{where} was made with the bundle {meta.bundle}, not with {bundle}. Open that bundle, or index with yours."
-        )
     _check_mapping(where, live.get("properties", {}), meta.dimension, vectors)
     return IndexState(physical, Facts(meta, norms, mean, vectors.exact), vectors, changes, packed)
 
