@@ -84,39 +84,45 @@ def upsert_entities(
         IndexMismatchError: The index was built with another bundle, mapping or similarity.
         RejectedError: The server refused some entities; the others are in the index.
     """
-    chosen = settings or ElasticSettings()
-    with writing(address, credentials, chosen) as session:
+    with writing(address, credentials, settings or ElasticSettings()) as session:
         physical, meta = current(session)
         _check_fits(physical, meta, bundle, encoder)
-        split, late_fusion = meta.index.split or None, meta.index.late_fusion
-        selection = select(corpus, meta.index.modality, split)
-        made_of = IndexSettings(meta.index.modality, split, late_fusion, meta.evidence)
-        prepared, missing = of_selection(bundle, corpus, made_of, selection), tuple[str, ...]()
-        if ids is not None:
-            wanted = set(ids)
-            kept = np.array([number for number, each in enumerate(prepared.ids) if each in wanted], dtype=np.int64)
-            prepared = of_selection(bundle, corpus, made_of, selection.take(kept))
-            missing = tuple(sorted(wanted - set(prepared.ids)))
+        whole, missing = _asked_for(bundle, corpus, meta, ids)
         refresh(session, physical)
-        known = stored(session, physical) if ids is None else stored_of(session, physical, prepared.ids)
+        known = stored(session, physical) if ids is None else stored_of(session, physical, whole.ids)
         there = {each.id: each for each in known}
-        contents = contents_of(prepared)
+        contents = contents_of(whole)
         differing = [
             number
-            for number, each in enumerate(prepared.ids)
+            for number, each in enumerate(whole.ids)
             if each not in there or there[each].content != int(contents[number])
         ]
-        unchanged = len(prepared.ids) - len(differing)
+        unchanged = len(whole.ids) - len(differing)
         if not differing:
             return ChangeReport(unchanged=unchanged, missing=missing)
         kept = np.array(differing, dtype=np.int64)
-        prepared = of_selection(bundle, corpus, made_of, prepared.selection.take(kept))
-        old = [there[each].place if each in there else -1 for each in prepared.ids]
-        places = np.array(old, dtype=np.int64)
+        prepared = of_selection(bundle, corpus, whole.settings, whole.selection.take(kept))
+        places = np.array([there[each].place if each in there else -1 for each in prepared.ids], dtype=np.int64)
         new = int((places < 0).sum())
         places[places < 0] = np.arange(meta.next_place, meta.next_place + new)
         _write(session, physical, meta, prepared, encoder, places, contents[kept], new)
         return ChangeReport(len(places), new, unchanged, missing)
+
+
+def _asked_for(
+    bundle: Bundle, corpus: Corpus, meta: ElasticMeta, ids: Sequence[str] | None
+) -> tuple[Prepared, tuple[str, ...]]:
+    """Return the entities of the corpus that are to be up to date, and the ids that it has no samples of."""
+    split, late_fusion = meta.index.split or None, meta.index.late_fusion
+    made_of = IndexSettings(meta.index.modality, split, late_fusion, meta.evidence)
+    selection = select(corpus, meta.index.modality, split)
+    prepared = of_selection(bundle, corpus, made_of, selection)
+    if ids is None:
+        return prepared, ()
+    wanted, present = set(ids), prepared.ids
+    kept = np.array([number for number, each in enumerate(present) if each in wanted], dtype=np.int64)
+    part = of_selection(bundle, corpus, made_of, selection.take(kept))
+    return part, tuple(sorted(wanted.difference(present)))
 
 
 def _check_fits(physical: str, meta: ElasticMeta, bundle: Bundle, encoder: Encoder) -> None:

@@ -35,6 +35,7 @@ PUBLIC = [
     "ParityError",
     "QueryError",
     "ReadOnlyError",
+    "RejectedError",
     "Result",
     "SearchSettings",
     "Seed",
