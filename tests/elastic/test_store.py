@@ -348,7 +348,7 @@ def test_a_name_for_two_indices(url, shared_url, index_name) -> None:
     for other in (f"{url}-one", f"{url}-two"):
         create(other, mappings_of(shared_url))
         ask("PUT", f"{other}/_alias/{index_name}")
-    with pytest.raises(IndexMismatchError, match="stands for the indices .*-one, .*-two; expected one"):
+    with pytest.raises(IndexMismatchError, match=r"stands for the indices .*-one, .*-two; expected one"):
         ElasticStore.open(url)
 
 
