@@ -1,0 +1,276 @@
+"""Measure what each way of keeping vectors in Elasticsearch finds, costs and weighs.
+
+    python benchmarks/elasticsearch_recall.py OUT [--part recall variants expansions latency] [--world 14489x768]
+    python benchmarks/elasticsearch_recall.py OUT --render docs/results/elasticsearch_recall.md
+
+OUT keeps the made worlds, the server's data and the results, one JSON object per line; a run that was ended goes on
+where it stood. To measure something again, delete its lines. `--url` names a server instead of one started on OUT.
+"""
+
+from __future__ import annotations
+
+import argparse
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from elasticsearch_bench import Notes, Server, load, machine, put_into, server_at
+from elasticsearch_queries import (
+    LIST,
+    POOL,
+    Asked,
+    Effort,
+    LocalReader,
+    Pair,
+    asked_of,
+    exact_lists,
+    expanded,
+    hits_of,
+    request_body,
+    searching,
+    seeds_of,
+)
+from elasticsearch_tables import CLIENTS, name_of, rendered
+from elasticsearch_variants import variants_of
+from elasticsearch_worlds import World, kept_world, shape_of, statistics_of
+
+from entity_expand.elastic.bodies import VectorOptions, mapping
+from entity_expand.elastic.documents import padded
+
+OPTIONS = (
+    VectorOptions("flat"),
+    VectorOptions("hnsw"),
+    VectorOptions("flat", "bfloat16"),
+    VectorOptions("int8_flat"),
+    VectorOptions("bbq_flat"),
+    VectorOptions("bbq_hnsw"),
+    VectorOptions("int8_hnsw"),
+    VectorOptions("hnsw", "bfloat16"),
+)
+REQUESTS, WARM = 120, 10
+
+
+def efforts(option: VectorOptions, expanding: bool) -> list[Effort]:
+    """Return the efforts to try, fewer for whole expansions."""
+    graph, bits = option.method.endswith("hnsw"), option.quantised
+    if expanding and bits:
+        tried = {"int8_flat": [(1, 0), (1, 2)], "int8_hnsw": [(1, 0), (1, 2)], "bbq_flat": [(1, 2), (1, 4)]}
+        return [Effort(POOL, m, r or None) for m, r in tried.get(option.method, [(1, 4), (2, 4)])]
+    if expanding:
+        return [Effort(POOL, m) for m in ((1, 2) if graph else (1,))]
+    if bits:
+        return [Effort(POOL, m, rescore) for rescore in (None, 2, 4) for m in ((1, 2) if graph else (1,))]
+    sizes = (LIST, POOL) if option.method == "hnsw" and option.element_type == "float" else (POOL,)
+    return [Effort(size, m) for size in sizes for m in ((1, 2, 4) if graph else (1,))]
+
+
+def build(server: Server, index: str, body: dict[str, Any], fields: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Fill an index with one segment and return what that took."""
+    server.drop(index)
+    settings = {"number_of_shards": 1, "number_of_replicas": 0, "refresh_interval": -1}
+    server.call("PUT", f"/{index}", {"settings": settings, "mappings": body})
+    begun = time.perf_counter()
+    load(server, index, fields)
+    server.call("POST", f"/{index}/_flush")
+    loaded = time.perf_counter()
+    server.call("POST", f"/{index}/_forcemerge?max_num_segments=1&flush=true")
+    merged = time.perf_counter()
+    server.call("POST", f"/{index}/_refresh")
+    stats = server.call("GET", f"/{index}/_stats/store,docs,segments")["_all"]["primaries"]
+    total = len(next(iter(fields.values())))
+    if stats["docs"]["count"] != total or stats["segments"]["count"] != 1:
+        raise RuntimeError(f"{index} holds {stats['docs']} in {stats['segments']['count']} segments, not {total} in 1.")
+    return {
+        "load_s": round(loaded - begun, 1),
+        "merge_s": round(merged - loaded, 1),
+        "mib": round(stats["store"]["size_in_bytes"] / 2**20, 1),
+    }
+
+
+def ready(notes: Notes, server: Server, world: World, label: str, option: VectorOptions) -> str:
+    """Return the name of the index of an option, filled if it is not there."""
+    key = {"part": "index", "world": label, "option": name_of(option)}
+    index = f"bench-{label}-{name_of(option).replace(' ', '-')}"
+    if not notes.has(**key) or not server.exists(index):
+        fields = {"head": padded(world.rows.head), "pair": padded(Pair.of(world).stored(world))}
+        body = mapping(world.dimension, VectorOptions(option.method, option.element_type, None, ("head", "pair")))
+        notes.add(**key, **build(server, index, body, fields))
+    return index
+
+
+def measure_recall(server: Server, index: str, asked: Asked, effort: Effort) -> dict[str, Any]:
+    """Return the share of the true 100 and 400 nearest that come back."""
+    shares: dict[int, list[float]] = {LIST: [], POOL: []}
+    for members, vector, truth in zip(asked.members, asked.vectors, asked.truth, strict=True):
+        body = request_body(asked.field, vector, members.tolist(), effort, effort.size)
+        places, _ = hits_of(server, index, body)
+        for cut in shares:
+            if cut <= effort.size:
+                shares[cut].append(len(np.intersect1d(places[:cut], truth[:cut])) / cut)
+    return {f"recall_{cut}": [round(v, 4) for v in of(found)] for cut, found in shares.items() if found}
+
+
+def of(found: list[float]) -> tuple[float, float]:
+    """Return the mean and the 5th percentile."""
+    return float(np.mean(found)), float(np.percentile(found, 5))
+
+
+def measure_expansions(
+    reader: LocalReader, world: World, both: float, truth: list[list[int]], limit: int | None = None
+) -> dict[str, Any]:
+    """Return how much of the exact lists comes back, and what that takes."""
+    expanded(reader, seeds_of(world)[0], both, limit)
+    runs = [expanded(reader, seeds, both, limit) for seeds in seeds_of(world)]
+    overlap = [len(set(found) & set(right)) / LIST for (found, _, _), right in zip(runs, truth, strict=True)]
+    taken = [milliseconds for _, _, milliseconds in runs]
+    return {
+        "overlap": [round(v, 4) for v in of(overlap)],
+        "alike": sum(found == right for (found, _, _), right in zip(runs, truth, strict=True)),
+        "fetches": float(np.mean([fetches for _, fetches, _ in runs])),
+        "p50": round(float(np.percentile(taken, 50)), 1),
+        "p95": round(float(np.percentile(taken, 95)), 1),
+    }
+
+
+def measure_latency(url: str, index: str, asked: Asked, effort: Effort, clients: int) -> dict[str, Any]:
+    """Return the milliseconds of bare requests from some clients at once, each with a connection of its own."""
+    bodies = [
+        request_body(asked.field, vector, members.tolist(), effort, effort.size)
+        for members, vector in zip(asked.members, asked.vectors, strict=True)
+    ]
+    taken: list[float] = []
+    start = threading.Barrier(clients)
+
+    def client(number: int) -> None:
+        server, own = Server(url), []
+        for body in bodies[:WARM]:
+            server.raw("POST", f"/{index}/_search", body)
+        start.wait()
+        for turn in range(REQUESTS if clients == 1 else REQUESTS // 4):
+            body = bodies[(number * 17 + turn) % len(bodies)]
+            begun = time.perf_counter()
+            server.raw("POST", f"/{index}/_search", body)
+            own.append(1e3 * (time.perf_counter() - begun))
+        taken.extend(own)
+
+    begun = time.perf_counter()
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seconds = time.perf_counter() - begun
+    p50, p95 = (round(float(np.percentile(taken, cut)), 1) for cut in (50, 95))
+    return {"p50": p50, "p95": p95, "requests": len(taken), "seconds": round(seconds, 1)}
+
+
+def recall_part(notes: Notes, server: Server, world: World, label: str, folder: Path) -> None:
+    """Measure the recall of every option."""
+    asked = asked_of(world)
+    for option in OPTIONS:
+        index = ready(notes, server, world, label, option)
+        for effort in efforts(option, expanding=False):
+            for queries in asked:
+                if queries.kind.startswith("pair for") and name_of(option) != "hnsw":
+                    continue
+                key = {"part": "recall", "world": label, "option": name_of(option), **effort.key()}
+                if not notes.has(**key, kind=queries.kind):
+                    notes.add(**key, kind=queries.kind, **measure_recall(server, index, queries, effort))
+
+
+def expansions_part(notes: Notes, server: Server, world: World, label: str, folder: Path) -> None:
+    """Measure whole expansions of every option, and what fewer fetches would do to exact ones."""
+    for both in (0.0, 1.0):
+        truth = exact_lists(folder, world, label, both)
+        for limit in (1, 2, 3):
+            key = {"part": "fetches", "world": label, "both": both, "limit": limit}
+            if not notes.has(**key):
+                found = measure_expansions(LocalReader(world, True), world, both, truth, limit)
+                notes.add(**key, **found)
+        for option in OPTIONS:
+            index = ready(notes, server, world, label, option)
+            for effort in efforts(option, expanding=True):
+                key = {"part": "expansions", "world": label, "option": name_of(option), "both": both, **effort.key()}
+                if not notes.has(**key):
+                    reader = LocalReader(world, False, searching(server, index, effort, Pair.of(world)))
+                    notes.add(**key, **measure_expansions(reader, world, both, truth))
+
+
+def latency_part(notes: Notes, server: Server, world: World, label: str, folder: Path) -> None:
+    """Measure the time of bare requests and of whole expansions of every option."""
+    asked = [queries for queries in asked_of(world) if queries.kind in ("head 3", "pair 3")]
+    for option in OPTIONS:
+        index = ready(notes, server, world, label, option)
+        for effort in efforts(option, expanding=True):
+            for queries in asked:
+                for clients in (1, CLIENTS):
+                    key: dict[str, Any] = {"part": "latency", "world": label, "option": name_of(option)}
+                    key |= {"field": queries.field, "clients": clients, **effort.key()}
+                    if not notes.has(**key):
+                        notes.add(**key, **measure_latency(server.url, index, queries, effort, clients))
+            key = {"part": "times", "world": label, "option": name_of(option), "both": 0.0, **effort.key()}
+            if not notes.has(**key):
+                reader = LocalReader(world, False, searching(server, index, effort, Pair.of(world)))
+                notes.add(**key, **measure_expansions(reader, world, 0.0, exact_lists(folder, world, label, 0.0)))
+
+
+def variants_part(notes: Notes, server: Server, world: World, label: str, folder: Path) -> None:
+    """Measure the recall of other ways of storing the same vectors, each in an index of its own."""
+    asked = asked_of(world, changed=False)
+    for name, (field, similarity, changed) in variants_of(world).items():
+        for method in ("hnsw",):
+            key = {"part": "variants", "world": label, "variant": name, "method": method}
+            index = f"bench-{label}-variant"
+            if notes.has(**key, done=True):
+                continue
+            queries = [each for each in asked if each.field == field]
+            vectors = padded(changed(queries[0].vectors)[0])
+            options: dict[str, Any] = {"type": method}
+            if method.startswith(("int8", "bbq")):
+                options["rescore_vector"] = {"oversample": 0}
+            vector = {"type": "dense_vector", "dims": vectors.shape[1], "similarity": similarity}
+            properties = {"place": {"type": "long"}, field: {**vector, "index": True, "index_options": options}}
+            cost = build(server, index, {"dynamic": "strict", "properties": properties}, {field: vectors})
+            del vectors
+            for each in queries:
+                shown = Asked(each.kind, field, each.members, changed(each.vectors)[1], each.truth)
+                for multiple in (1.0, 2.0, 4.0):
+                    effort = Effort(LIST, multiple)
+                    found = measure_recall(server, index, shown, effort)
+                    notes.add(**key, kind=each.kind, **effort.key(), **found)
+            notes.add(**key, done=True, **cost)
+            server.drop(index)
+
+
+PARTS = {"recall": recall_part, "variants": variants_part, "expansions": expansions_part, "latency": latency_part}
+
+
+def main() -> None:
+    """Measure, or print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--part", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--world", nargs="+", default=["14489x768", "200000x384"])
+    parser.add_argument("--url")
+    parser.add_argument("--heap", default="3g")
+    parser.add_argument("--render", type=Path, help="a page whose tables are to be replaced; nothing is measured")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    notes = Notes(args.out / "results.jsonl")
+    if args.render:
+        put_into(args.render, rendered(notes))
+        return
+    with server_at(args.url, args.out / "node", args.heap) as url:
+        notes.add(part="machine", machine=machine(url), parts=args.part)
+        for label in args.world:
+            world = kept_world(args.out, *shape_of(label))
+            if not notes.has(part="shape", world=label):
+                notes.add(part="shape", world=label, statistics=statistics_of(world.rows))
+            for part in args.part:
+                PARTS[part](notes, Server(url), world, label, args.out)
+
+
+if __name__ == "__main__":
+    main()
