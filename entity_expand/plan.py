@@ -105,7 +105,8 @@ def plan(
     fetches, exact = 0, facts.exact
     while True:
         last = limit is not None and fetches + 1 >= limit
-        wanted = max(settings.pool_size << fetches, target - len(growing.members) if last else 0)
+        to_come = target - len(growing.members) + searching.widest if last else 0
+        wanted = max(settings.pool_size << fetches, to_come)
         barred = np.union1d(growing.members, excluded)
         hits = yield from ask(Nearest(space.field, growing.query, wanted, barred, filtered))
         fetches += 1

@@ -60,6 +60,11 @@ class SearchSettings:
         slope = self.window_growth * (1.0 if joined < 50 else 1.25)
         return int(self.window + joined / self.window_step * slope)
 
+    @property
+    def widest(self) -> int:
+        """The widest window there is."""
+        return max(self.window_at(joined) for joined in range(101))
+
     def seeds_left_out(self, seeds: int) -> int:
         """Return how many leading members are not results, for a query of `seeds` seeds."""
         return seeds if self.compatible_seeds is None else self.compatible_seeds

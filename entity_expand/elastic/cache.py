@@ -1,13 +1,15 @@
-"""Rows of entities that were fetched before, by place and revision, in bounded memory."""
+"""What was fetched of entities before, by place and revision, in bounded memory: their rows, and what to show."""
 
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
 
 from entity_expand.scoring import EntityRows
+from entity_expand.stores.base import Record
 from entity_expand.types import AnyArray, Bool, Int64
 
 ANY_REVISION = -1
@@ -125,3 +127,36 @@ def _spread(found: AnyArray, held: Bool) -> AnyArray:
     spread = np.empty((len(held), found.shape[1]), dtype=found.dtype)
     spread[held] = found
     return spread
+
+
+class RecordCache:
+    """What to show of entities by place; the least recently used go first. Safe for use from several threads.
+
+    Args:
+        capacity: How many entities it may hold.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._held: OrderedDict[int, tuple[int, Record]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def get(self, place: int, revision: int) -> Record | None:
+        """Return the record at a place if it is held with this revision."""
+        with self._lock:
+            held = self._held.get(place)
+            if held is None or held[0] != revision:
+                return None
+            self._held.move_to_end(place)
+            return held[1]
+
+    def put(self, place: int, revision: int, record: Record) -> None:
+        """Keep a record."""
+        with self._lock:
+            self._held[place] = revision, record
+            self._held.move_to_end(place)
+            while len(self._held) > self._capacity:
+                self._held.popitem(last=False)

@@ -8,6 +8,7 @@ the server returns; the packed rows are the smallest form in which it can hand t
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -88,7 +89,7 @@ def unpack_rows(packed: Sequence[str], dimension: int) -> EntityRows:
         ValueError: A text is no base64, or of another width.
     """
     width, head = dimension + 1, 2 * 8
-    block = b"".join(base64.b64decode(text, validate=True) for text in packed)
+    block = b"".join(binascii.a2b_base64(text, strict_mode=True) for text in packed)
     size = head + 2 * 4 * width
     if len(block) != size * len(packed):
         raise ValueError(f"{len(packed)} packed rows hold {len(block)} bytes, expected {size} each")

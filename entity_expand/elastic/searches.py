@@ -13,7 +13,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 
 from entity_expand.elastic.bodies import MOST_HITS, filter_clauses, inner_product, knn
-from entity_expand.elastic.cache import ANY_REVISION, RowCache
+from entity_expand.elastic.cache import ANY_REVISION, RecordCache, RowCache
 from entity_expand.elastic.hits import (
     Body,
     Found,
@@ -72,11 +72,13 @@ class View:
     Args:
         state: The index.
         cache: Rows fetched before, by any run.
+        records: What to show, likewise.
     """
 
-    def __init__(self, state: IndexState, cache: RowCache) -> None:
+    def __init__(self, state: IndexState, cache: RowCache, records: RecordCache) -> None:
         self.state = state
         self.cache = cache
+        self.records = records
         self._revisions: dict[int, int] = {}
 
     def note(self, places: Sequence[int], revisions: Sequence[int]) -> None:
@@ -191,13 +193,19 @@ def suggest(asked: Suggest) -> Searches[tuple[str, ...]]:
 
 
 def describe(asked: Sequence[Describe], view: View) -> Searches[list[list[Record]]]:
-    """Bring what to show of entities."""
-    wanted = np.unique(np.array([place for request in asked for place in request.positions], dtype=np.int64))
-    found: dict[int, Record] = {}
-    for start in range(0, len(wanted), _DESCRIBED):
-        part = wanted[start : start + _DESCRIBED]
-        (hits,) = yield [documents_at(part, {"_source": _SHOWN, "docvalue_fields": ["place"]})]
-        found.update(zip(part.tolist(), map(record_in, by_place(hits, part)), strict=True))
+    """Bring what to show of entities, those that the cache lacks from the server."""
+    wanted = sorted({place for request in asked for place in request.positions})
+    revisions = view.revisions(np.array(wanted, dtype=np.int64)).tolist()
+    known = {place: view.records.get(place, revision) for place, revision in zip(wanted, revisions, strict=True)}
+    found = {place: record for place, record in known.items() if record is not None}
+    missing = np.array([place for place in wanted if place not in found], dtype=np.int64)
+    for start in range(0, len(missing), _DESCRIBED):
+        part = missing[start : start + _DESCRIBED]
+        (hits,) = yield [documents_at(part, {"_source": _SHOWN, "docvalue_fields": ["place", "revision"]})]
+        hits = by_place(hits, part)
+        for place, revision, hit in zip(part.tolist(), value_of(hits, "revision"), hits, strict=True):
+            found[place] = record_in(hit)
+            view.records.put(place, revision, found[place])
     return [[found[place] for place in request.positions] for request in asked]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from entity_expand.elastic.address import Address
-from entity_expand.elastic.cache import RowCache
+from entity_expand.elastic.cache import RecordCache, RowCache
 from entity_expand.elastic.calls import Calls, answers, look
 from entity_expand.elastic.exchange import Deadline
 from entity_expand.elastic.searches import SearchOptions, View
@@ -26,6 +26,7 @@ from entity_expand.errors import (
 from entity_expand.stores.base import Facts, Matching, Nearest, Request
 
 _REFUSED = 400
+_RECORDS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Source:
         self.address = address
         self.options = options
         self._lock = threading.Lock()
-        self._known: tuple[IndexState, RowCache] | None = None
+        self._known: tuple[IndexState, RowCache, RecordCache] | None = None
         self._looked, self._sure = -float("inf"), False
 
     def deadline(self, timeout: float | None) -> Deadline:
@@ -91,8 +92,9 @@ class Source:
             raise
         with self._lock:
             if self._known is None or self._known[0].physical != found.physical:
-                self._known = found, RowCache(found.facts.meta.dimension, self.options.cache_bytes)
-            self._known = found, self._known[1]
+                rows = RowCache(found.facts.meta.dimension, self.options.cache_bytes)
+                self._known = found, rows, RecordCache(_RECORDS if self.options.cache_bytes else 0)
+            self._known = found, *self._known[1:]
             self._looked, self._sure = time.monotonic(), True
 
     def doubt(self) -> None:

@@ -31,7 +31,7 @@ from entity_expand.elastic.bodies import (
     knn,
     mapping,
 )
-from entity_expand.elastic.cache import RowCache
+from entity_expand.elastic.cache import RecordCache, RowCache
 from entity_expand.elastic.calls import answers
 from entity_expand.elastic.connection import Answer, Call
 from entity_expand.elastic.documents import pack_rows, padded, padded_width, unpack_rows, vector_text
@@ -52,7 +52,8 @@ PARAMS = {"allow_partial_search_results": "false", "preference": "copy"}
 
 def view(options: VectorOptions | None = None, packed: bool = True) -> View:
     facts = Facts(META, {"head": 9.0}, np.zeros(3), exact=True)
-    return View(IndexState("places-1", facts, options or VectorOptions(), 0, packed), RowCache(3, 1 << 16))
+    state = IndexState("places-1", facts, options or VectorOptions(), 0, packed)
+    return View(state, RowCache(3, 1 << 16), RecordCache(10))
 
 
 def asked(
@@ -134,7 +135,7 @@ def test_rows_and_what_to_show_are_asked_for_like_this() -> None:
     steps = asked(Describe((3,)))
     shown = ["id", "name", "aliases", "attributes", "trained", "samples", "evidence"]
     body = {"query": {"bool": {"filter": [{"terms": {"place": [3]}}]}}, "size": 1, "track_total_hits": False}
-    assert next(steps).body == {**body, "_source": shown, "docvalue_fields": ["place"]}
+    assert next(steps).body == {**body, "_source": shown, "docvalue_fields": ["place", "revision"]}
 
 
 def test_texts_are_looked_up_like_this() -> None:

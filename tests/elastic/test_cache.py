@@ -8,8 +8,10 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-from entity_expand.elastic.cache import ANY_REVISION, RowCache
+from entity_expand.elastic.cache import ANY_REVISION, RecordCache, RowCache
 from entity_expand.scoring import EntityRows
+from entity_expand.stores.base import Record
+from entity_expand.types import Entity
 
 DIMENSION = 3
 ROW_BYTES = 2 * 4 * (DIMENSION + 1) + 2 * 8 + 3 * 8
@@ -145,3 +147,20 @@ def test_threads_never_see_half_a_row() -> None:
     for thread in threads:
         thread.join()
     assert not wrong and len(cache) == 30
+
+
+def test_records_are_held_by_revision_and_the_oldest_go() -> None:
+    def record(number: int) -> Record:
+        return Record(Entity(str(number), f"Entity {number}"), True, 1, ())
+
+    cache = RecordCache(2)
+    cache.put(1, 10, record(1))
+    cache.put(2, 20, record(2))
+    assert cache.get(1, 10) == record(1) and cache.get(1, 11) is None and cache.get(3, 10) is None
+    cache.put(3, 30, record(3))  # 2 was used longest ago
+    assert cache.get(2, 20) is None and cache.get(1, 10) == record(1) and len(cache) == 2
+    cache.put(1, 11, record(4))
+    assert cache.get(1, 10) is None and cache.get(1, 11) == record(4)
+    nothing = RecordCache(0)
+    nothing.put(1, 10, record(1))
+    assert len(nothing) == 0 and nothing.get(1, 10) is None

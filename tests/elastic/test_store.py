@@ -147,14 +147,14 @@ def set_meta(physical: str, **changed: object) -> None:
     assert status == 200, answer
 
 
-def test_an_expansion_asks_five_times_at_first_and_three_times_after(listening) -> None:
+def test_an_expansion_asks_five_times_at_first_and_twice_after(listening) -> None:
     connection, store = listening
     first = Expander(store).expand(SEEDS, 20)
     # texts, rows of the seeds, neighbours, their rows, what to show
     assert connection.calls == ["_mapping", *["_search"] * 5] and first.fetches == 1
     connection.calls.clear()
     assert Expander(store).expand(SEEDS, 20) == first
-    assert connection.calls == ["_search"] * 3  # rows are cached
+    assert connection.calls == ["_search"] * 2  # rows and what to show are cached
     connection.calls.clear()
     Expander(store).expand_many([ExpandQuery([str(n)], 20) for n in range(10)])
     assert connection.calls[:2] == ["_search", "_msearch"] and len(connection.calls) <= 4
