@@ -68,6 +68,11 @@ def build_command(
     from entity_expand.types import MODALITIES
     from indexer import IndexSettings, index_corpus
 
+    on_server = ("vectors", "element_type", "rescore", "fields", "replicas", "work")
+    given = [name for name in on_server if server[name] is not None] + (["credentials"] if credentials else [])
+    if given and not is_address(destination):
+        names = ", ".join("--" + name.replace("_", "-") for name in given)
+        raise click.UsageError(f"{names}: for an index on a search server, but {destination} is a folder.")
     known = read_credentials(credentials) if is_address(destination) else None
     opened = Bundle.open(bundle)
     encoder = OnnxEncoder(opened, providers=(provider,), threads=threads)

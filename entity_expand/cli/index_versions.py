@@ -29,6 +29,9 @@ def list_command(url: str, credentials: Path | None) -> None:
     widths = [max(len(row[column]) for row in table) for column in range(len(head))]
     for row in table:
         click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    for each in found:
+        if each.problem:
+            click.echo(each.problem, err=True)
 
 
 def _row(version: Version) -> tuple[str, ...]:

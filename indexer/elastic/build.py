@@ -13,7 +13,7 @@ import numpy as np
 from entity_expand.elastic.address import Address, Credentials
 from entity_expand.elastic.bodies import mapping
 from entity_expand.encoder import Encoder
-from entity_expand.errors import IndexMismatchError, RejectedError
+from entity_expand.errors import IndexMismatchError, RejectedError, ServerError
 from entity_expand.scoring import EntityRows
 from entity_expand.stores.base import VectorField
 from entity_expand.stores.memory import centred_norms
@@ -54,12 +54,21 @@ def index_on_server(
     wanted = ElasticMeta("loading", meta, options, {}, np.empty(0), prepared.settings.evidence, meta.entities)
     with writing(address, credentials, settings) as session:
         physical, found = _choose(session, f"{address.index}-{version}", wanted)
-        if found is not None and found.in_use and found.usable and found.documents == meta.entities:
+        up_to_date = found is not None and found.in_use and _is_whole(found, settings)
+        if found is not None and _is_whole(found, settings):
+            use(session, physical)
             load = LoadReport(physical, options, reason)
         else:
             load = _build(session, physical, found is not None, prepared, encoder, wanted, reason)
     without_samples = len(prepared.corpus.entities) - meta.entities
-    return IndexReport(meta.entities, meta.trained, meta.samples, without_samples, not load.checked, load)
+    return IndexReport(meta.entities, meta.trained, meta.samples, without_samples, up_to_date, load)
+
+
+def _is_whole(found: Version, settings: ElasticSettings) -> bool:
+    """Say whether a version needs nothing but to be used: it was checked, and nothing has gone since."""
+    if found.meta is None or not found.usable or (found.meta.rejected and not settings.allow_rejected):
+        return False
+    return found.documents == found.meta.index.entities - found.meta.rejected
 
 
 def _choose(session: Session, base: str, wanted: ElasticMeta) -> tuple[str, Version | None]:
@@ -159,8 +168,12 @@ def _create(session: Session, physical: str, meta: ElasticMeta) -> None:
         "mappings": mapping(meta.index.dimension, meta.vectors, to_meta(meta)),
     }
     session.check()
-    # 400: it is there, as after an answer that was lost; whether it is ours is seen next.
-    session.ask("PUT", f"/{physical}", body, accept=(400,))
+    answer = session.ask("PUT", f"/{physical}", body, accept=(400,))
+    error = answer.body.get("error", {}) if answer.status == 400 else {}
+    # After an answer that was lost it is there already; whether it is ours is seen next.
+    if error and error.get("type") != "resource_already_exists_exception":
+        reason = f"{error.get('type')}: {error.get('reason')}"
+        raise ServerError(f"The server does not take the index {physical}: {reason}", 400, reason)
     _compare(physical, meta_of(session, physical), meta)
 
 

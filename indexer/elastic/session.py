@@ -6,8 +6,10 @@ import contextlib
 import hashlib
 import os
 import random
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +107,8 @@ def writing(address: Address | str, credentials: Credentials | None, settings: E
         reading(address, credentials, settings) as session,
         locked(folder / ".lock", StoreBusyError, f"Another run is at work on {address}: {who}. Wait for it to end."),
     ):
-        holder.write_text(f"process {os.getpid()} on this machine")
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}, since {since}")
         with Lease(session.connection, address.index, settings.lease_seconds, settings.patience) as lease:
             yield Session(session.connection, settings, lease)
 

@@ -22,7 +22,7 @@ from indexer.elastic.meta import ElasticMeta, is_ours, read_meta, to_meta
 from indexer.elastic.session import Session, reading, writing
 from indexer.settings import ElasticSettings
 
-_SWAP_SECONDS = 30.0
+_SWAP_SECONDS, _PAUSE = 30.0, 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +156,8 @@ def use(session: Session, physical: str) -> None:
     """
     began = time.monotonic()
     while (old := behind(session)) != [physical]:
+        if time.monotonic() - began > session.settings.patience:
+            raise StoreError(f"{session.address} still stands for {', '.join(old) or 'nothing'}; run again.")
         session.check()
         actions = [{"remove": {"index": each, "alias": session.name}} for each in old if each != physical]
         body = {"actions": [*actions, {"add": {"index": physical, "alias": session.name}}]}
@@ -164,9 +166,7 @@ def use(session: Session, physical: str) -> None:
             # Not sent twice blindly: what the name stands for is read again first.
             session.connection.send(Call("POST", "/_aliases", body, safe=False), deadline)
         except (UnreachableError, DeadlineError):
-            if time.monotonic() - began > session.settings.patience:
-                raise
-            time.sleep(0.2)
+            time.sleep(_PAUSE)
 
 
 def list_versions(

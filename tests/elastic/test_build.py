@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -19,12 +20,12 @@ from entity_expand.corpus import Corpus
 from entity_expand.elastic.bodies import VectorOptions, decode_floats
 from entity_expand.elastic.documents import record_of, unpack_rows
 from entity_expand.encoder import FakeEncoder
-from entity_expand.errors import ConfigError, IndexMismatchError, RejectedError, StoreBusyError, StoreError
+from entity_expand.errors import ConfigError, IndexMismatchError, RejectedError, ServerError, StoreBusyError, StoreError
 from entity_expand.stores.memory import MemoryStore
 from entity_expand.types import Entity
 from indexer import ElasticSettings, IndexSettings, contents_digest, verify_index
 from indexer.elastic.options import MOST_SCANNED, choose_options
-from servers.elasticsearch_node import ask
+from servers.elasticsearch_node import Node, ask
 from servers.faults import Faults
 from servers.proxy import Proxy
 
@@ -124,6 +125,12 @@ def test_other_vectors(world: World, options: VectorOptions) -> None:
     assert {"head", "pair", "feature"} & set(fields) == set(options.fields)
 
 
+def test_what_the_server_says_of_a_mapping_is_passed_on(world: World) -> None:
+    with pytest.raises(ServerError, match=r"does not take the index .*shards"):
+        world.index(shards=5_000)
+    assert world.behind() == []
+
+
 def test_options_are_chosen_by_size() -> None:
     assert choose_options(MOST_SCANNED)[0] == VectorOptions("flat")
     assert choose_options(MOST_SCANNED + 1)[0] == VectorOptions("hnsw")
@@ -192,6 +199,37 @@ def test_killed_at_any_moment_it_goes_on(world: World) -> None:
     fresh = World(world.folder / "fresh", world.url, f"{world.name}-fresh", world.bundle)
     fresh.index(changed)
     assert world.digest() == fresh.digest()
+
+
+@pytest.mark.slow
+def test_a_server_that_is_killed_and_comes_back_changes_nothing(tmp_path: Path) -> None:
+    node = Node(tmp_path / "node")
+    node.start()
+    try:
+        world = World(tmp_path / "world", node.url, "killed")
+        corpus = world.write("large", entities_of(400))
+        ended = time.monotonic() + 60
+        with Proxy(node.url, faults=Faults(1, delay=1.0, seconds=0.05, paths="_bulk")) as proxy:
+
+            def kill() -> None:
+                while proxy.counts["delayed"] < 8 and time.monotonic() < ended:
+                    time.sleep(0.02)
+                node.kill()
+                node.start()
+
+            killer = threading.Thread(target=kill)
+            killer.start()
+            report = world.index(corpus, address=f"{proxy.url}/killed", chunk_bytes=20_000, patience=120.0)
+            killer.join()
+            assert proxy.counts["gone"] > 0
+        assert report.load is not None
+        assert (report.load.sent, report.load.rejected) == (400, 0)
+        whole = World(tmp_path / "whole", node.url, "whole", world.bundle)
+        whole.index(corpus)
+        assert world.digest() == whole.digest()
+        assert not verify_index(world.address).problems
+    finally:
+        node.stop()
 
 
 def test_faults_change_nothing(world: World) -> None:

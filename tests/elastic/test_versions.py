@@ -40,6 +40,10 @@ def test_versions_are_listed_rolled_back_and_pruned(world: World) -> None:
     assert rollback(world.address, names[1].removeprefix(f"{world.name}-"), settings=settings) == names[1]
     with pytest.raises(IndexMissingError, match=f"no version 'none'; there are: {names[0]}"):
         rollback(world.address, "none", settings=settings)
+    seen = world.encoder.seen
+    assert world.index(chosen=IndexSettings(evidence=0)).load.version == names[0]
+    assert (world.behind(), world.encoder.seen) == ([names[0]], seen)  # it was whole: nothing is encoded again
+    assert rollback(world.address, names[1], settings=settings) == names[1]
     assert world.behind() == [names[1]]
     assert prune(world.address, settings=settings) == [names[0]]
     assert prune(world.address, 1, settings=settings) == [names[2]]
