@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fault_runs import FaultSweepError, Found, Worker, draw_faults
+from fault_findings import Found
+from fault_runs import FaultSweepError, Worker, draw_faults
 from fault_worker import Order
 
 from entity_expand.elastic.store import ElasticStore
@@ -92,15 +93,15 @@ class Asking:
                 self.found.problems.append(f"set {number}: {kind}")
         seconds = time.monotonic() - began
         with self._lock:
-            self.found.looks += 1
-            self.found.longest = max(self.found.longest, seconds - limit)
+            self.found.expansions += 1
+            self.found.over = max(self.found.over, seconds - limit)
             if kind:
                 self.found.errors[kind.partition(":")[0]] += 1
             if wrong:
                 self.found.wrong += 1
                 self.found.problems.append(f"set {number}: a wrong list")
             if seconds > limit + GRACE:
-                self.found.states += 1
+                self.found.late += 1
                 self.found.problems.append(f"set {number}: {seconds:.2f} s instead of {limit:g} s ({kind or 'a list'})")
 
     def _ask(self, expander: Expander, source: random.Random) -> None:

@@ -11,56 +11,28 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
+from fault_findings import Found, Truth, Watcher, bad_views, look_at
 from fault_worker import ENDED_BY_AN_ERROR, Order
 
 from entity_expand.bundle import Bundle
-from entity_expand.elastic.state import KEY, VERIFIED
 from indexer import verify_index
-from servers.elasticsearch_node import Node, ask
+from servers.elasticsearch_node import Node
 from servers.faults import FAULTS, Faults
-from servers.fixtures import LEASES, delete_all
+from servers.fixtures import delete_all
 from servers.proxy import Proxy
 
 ATTEMPTS = 12
 KILLED = -9
 MOMENTS = ("before", "during", "after")
-POLL_SECONDS = 0.05
 
 
 class FaultSweepError(Exception):
     """The sweep itself cannot go on."""
-
-
-@dataclass
-class Found:
-    """What one run, or several, came to; `problems` holds whatever may not be."""
-
-    runs: int = 0
-    kills: int = 0
-    again: int = 0
-    injected: Counter[str] = field(default_factory=Counter)
-    errors: Counter[str] = field(default_factory=Counter)
-    problems: list[str] = field(default_factory=list)
-    wrong: int = 0
-    states: int = 0
-    looks: int = 0
-    seconds: float = 0.0
-    longest: float = 0.0
-
-    def add(self, other: Found) -> None:
-        """Add the numbers of another."""
-        for name in ("runs", "kills", "again", "wrong", "states", "looks", "seconds"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.injected += other.injected
-        self.errors += other.errors
-        self.problems += other.problems
-        self.longest = max(self.longest, other.longest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,81 +100,12 @@ class Worker:
         self.close()
 
 
-View = tuple[tuple[str, str], ...]
-"""What an alias stands for at one moment: physical indices with what they say of their state."""
-
-
-class Watcher:
-    """Looks again and again at what an alias stands for, in one request each time, and keeps what changes."""
-
-    def __init__(self, url: str, name: str) -> None:
-        self.history: list[View] = []
-        self.looks = 0
-        self._url = f"{url}/{name}/_mapping"
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-
-    def look(self) -> bool:
-        """Look once; return whether the server answered."""
-        try:
-            status, body = ask("GET", self._url, timeout=10)
-        except OSError:
-            return False
-        if status not in (200, 404):
-            return False
-        found = body if status == 200 else {}
-        view = tuple(sorted((name, _state(each)) for name, each in found.items()))
-        self.looks += 1
-        if not self.history or self.history[-1] != view:
-            self.history.append(view)
-        return True
-
-    def _watch(self) -> None:
-        while not self._over.wait(POLL_SECONDS):
-            self.look()
-
-    def __enter__(self) -> Watcher:
-        self.look()
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-        self.look()
-
-
-def _state(mapping: dict) -> str:
-    return str(mapping.get("mappings", {}).get("_meta", {}).get(KEY, {}).get("state"))
-
-
-def bad_views(history: Sequence[View], older: str | None, newer: str) -> list[View]:
-    """Return what an alias may not have stood for: all but the older version, or nothing, and then the newer."""
-    first: View = ((older, VERIFIED),) if older else ()
-    last: View = ((newer, VERIFIED),)
-    bad = [view for view in history if view not in (first, last)]
-    return bad or ([] if list(history) == [first, last] else list(history))
-
-
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """What an undisturbed run leaves: the digest of the contents, the ending of the version's name, and its effort."""
-
-    digest: str
-    version: str
-    older: str
-    requests: int
-    seconds: float
-
-
-def find_truth(worker: Worker, url: str, name: str) -> Truth:
-    """Index both corpora undisturbed under the names that begin with `name`, and delete them."""
+def find_truth(worker: Worker, url: str, name: str, times: int = 2) -> Truth:
+    """Index both corpora undisturbed under names that begin with `name`, so many times, and delete them."""
     versions = {}
     for corpus in ("old", "new"):
         order = Order(f"{url}/{name}-{corpus}", str(worker.root / "work"), corpus)
-        for _ in range(2):  # the first time all is cold
+        for _ in range(times):  # the first time all is cold
             outcome = worker.undisturbed(order)
             audit = verify_index(order.address, worker.bundle)
             if audit.problems:
@@ -287,7 +190,7 @@ def run_indexing(worker: Worker, node: Node | str, truth: Truth, what: Disturban
     if bad := bad_views(watcher.history, older, newer):
         found.states += len(bad)
         found.problems.append(f"{what.name}: the alias stood for {bad} in {watcher.history}")
-    _look(url, what.name, worker.bundle, truth, [each for each in (older, newer) if each], found)
+    look_at(url, what.name, worker.bundle, truth, [each for each in (older, newer) if each], found)
     delete_all(url, what.name)
     shutil.rmtree(worker.root / "work", ignore_errors=True)
     found.seconds = found.longest = time.monotonic() - began
@@ -332,21 +235,3 @@ def _run_until_done(worker: Worker, order: Order, what: Disturbance, found: Foun
         if outcome.code != ENDED_BY_AN_ERROR:
             found.problems.append(f"{what.name}: a run ended with {outcome.code}: {outcome.error}")
     found.problems.append(f"{what.name}: not done after {ATTEMPTS} runs, at last: {outcome.error}")
-
-
-def _look(url: str, name: str, bundle: Bundle, truth: Truth, versions: list[str], found: Found) -> None:
-    """Note whatever is not as an undisturbed run leaves it."""
-    audit = verify_index(f"{url}/{name}", bundle)
-    if audit.digest != truth.digest:
-        found.wrong += 1
-        found.problems.append(f"{name}: the contents differ from those after an undisturbed run")
-    found.problems += [f"{name}: {problem}" for problem in audit.problems]
-    if audit.physical != versions[-1]:
-        found.problems.append(f"{name}: stands for {audit.physical}, not {versions[-1]}")
-    _, settings = ask("GET", f"{url}/{name}-*/_settings?expand_wildcards=all")
-    if sorted(settings) != sorted(versions):
-        found.problems.append(f"{name}: {sorted(settings)} are there, expected {versions}")
-    elif "refresh_interval" in settings[versions[-1]]["settings"]["index"]:
-        found.problems.append(f"{name}: is left as it was for loading")
-    if ask("GET", f"{url}/{LEASES}/_doc/{name}")[0] != 404:
-        found.problems.append(f"{name}: the lease is left")

@@ -39,7 +39,8 @@ from fault_expansions import (
     run_with_faults,
     run_with_kill,
 )
-from fault_runs import MOMENTS, Disturbance, Found, Truth, Worker, draw_faults, find_truth, run_indexing
+from fault_findings import Found, Truth
+from fault_runs import MOMENTS, Disturbance, Worker, draw_faults, find_truth, run_indexing
 from fault_worker import ENTITIES
 
 from servers.elasticsearch_node import Node
@@ -127,9 +128,9 @@ def table(totals: dict[str, Found]) -> str:
             "|---|---|---|---|---|---|---|---|---|---|",
         ]
         lines += [
-            f"| {kind} | {each.runs} | {each.kills} | {listed(each.injected)} | {each.looks:,} "
-            f"| {each.looks - each.wrong - each.errors.total():,} | {each.wrong} | {listed(each.errors)} "
-            f"| {each.states} | {each.longest:.2f} |"
+            f"| {kind} | {each.runs} | {each.kills} | {listed(each.injected)} | {each.expansions:,} "
+            f"| {each.expansions - each.wrong - each.errors.total():,} | {each.wrong} | {listed(each.errors)} "
+            f"| {each.late} | {each.over:.2f} |"
             for kind, each in asking.items()
         ]
     return "\n".join(lines).strip() + "\n"

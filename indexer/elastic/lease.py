@@ -25,6 +25,7 @@ from entity_expand.errors import StoreBusyError, StoreError
 
 LEASES = "entity-expand-leases"
 _BEATS_PER_TERM = 6
+_TRIES, _REMOVE_SECONDS = 3, 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,17 @@ class Lease:
         if self._lost is None:
             # Whatever keeps the lease from being removed now, it ends by itself.
             with contextlib.suppress(StoreError):
-                self._send("DELETE", self._path(), params=self._condition(self._seen), limit=10.0)
+                self._remove()
+
+    def _remove(self) -> None:
+        """Remove the lease, also when a renewal arrived whose answer did not."""
+        for _ in range(_TRIES):
+            condition, gone = self._condition(self._seen), frozenset({404, 409})
+            answer = self._send("DELETE", self._path(), params=condition, accept=gone, limit=_REMOVE_SECONDS)
+            found = self._read(_REMOVE_SECONDS) if answer.status == 409 else None
+            if found is None or found.source.get("owner") != self._own["owner"]:
+                return
+            self._seen = found.seen
 
     def check(self) -> None:
         """See that the lease is still held; call this before each change.
