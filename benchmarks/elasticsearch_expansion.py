@@ -52,6 +52,7 @@ class TableEncoder:
         self.dimension = features.shape[1]
 
     def encode(self, inputs: Sequence[EncoderInput]) -> Float32:
+        """Return the features of the entities that the texts name, (B, D)."""
         numbers = [int(each.text.split()[1]) for each in inputs]
         rows: Float32 = self._features[numbers]
         return rows
@@ -93,9 +94,11 @@ class Meter:
         self.reset()
 
     def reset(self) -> None:
+        """Begin to count anew."""
         self.calls, self.waited, self.took = 0, 0.0, 0.0
 
     def send(self, call: Call, deadline: Deadline) -> Any:
+        """Send a call and take note of it."""
         begun = time.perf_counter()
         answer = self._send(call, deadline)
         self.waited += 1e3 * (time.perf_counter() - begun)

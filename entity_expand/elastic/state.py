@@ -1,4 +1,4 @@
-"""What an index on a server is: its `_meta` and its mapping, read and compared with what this release expects."""
+"""What a reader must know of the index that a name stands for."""
 
 from __future__ import annotations
 
@@ -6,17 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from entity_expand.config import from_mapping
 from entity_expand.elastic.address import Address
-from entity_expand.elastic.bodies import VectorOptions, decode_floats, mapping
-from entity_expand.errors import ConfigError, IndexMismatchError, IndexMissingError
-from entity_expand.stores.base import Facts, IndexMeta
-
-KEY, FORMAT, VERSION, VERIFIED = "entity_expand", "entity-expand index", 1, "verified"
-_AGAIN = "Build the index again."
-# What a mapping says only when it differs from this.
-_DEFAULTS = {"type": "object", "element_type": "float", "enabled": True, "index": True}
-_COMPARED = ("type", "dims", "element_type", "similarity", "enabled", "index")
+from entity_expand.elastic.bodies import VectorOptions
+from entity_expand.elastic.meta import read_meta
+from entity_expand.errors import IndexMismatchError, IndexMissingError
+from entity_expand.stores.base import Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,52 +69,11 @@ def read_mapping(name: str, found: Mapping[str, Any]) -> IndexState:
         names = ", ".join(sorted(found)) or "none"
         raise IndexMismatchError(f"{name} stands for the indices {names}; expected one. Remove the others.")
     ((physical, described),) = found.items()
-    live = described.get("mappings", {})
-    content = live.get("_meta", {}).get(KEY)
-    where = f"{name} ({physical})"
-    _check_form(where, content)
-    try:
-        meta, vectors = from_mapping(IndexMeta, content["index"]), from_mapping(VectorOptions, content["vectors"])
-        norms = {name: float(content["largest_norms"][name]) for name in vectors.fields}
-        mean, changes = decode_floats(content["mean_feature"]), int(content["changes"])
-        packed = bool(content["packed"])
-    except (ConfigError, KeyError, TypeError, ValueError) as problem:
-        raise IndexMismatchError(f"{where} has a `_meta` that cannot be read: {problem!r}. {_AGAIN}") from problem
-    if len(mean) != meta.dimension:
-        raise IndexMismatchError(f"{where}: its mean feature has {len(mean)} numbers, not {meta.dimension}. {_AGAIN}")
-    _check_mapping(where, live.get("properties", {}), meta.dimension, vectors)
-    return IndexState(physical, Facts(meta, norms, mean, vectors.exact), vectors, changes, packed)
-
-
-def _check_form(where: str, content: Any) -> None:
-    if not isinstance(content, Mapping) or content.get("format") != FORMAT:
-        raise IndexMismatchError(f"{where} is not an {FORMAT}: its mapping has no `_meta.{KEY}` that says so.")
-    if content.get("version") != VERSION:
-        version = content.get("version")
-        raise IndexMismatchError(f"{where} has index version {version!r}; this release reads {VERSION}. {_AGAIN}")
-    if content.get("state") != VERIFIED:
-        state = content.get("state")
-        raise IndexMismatchError(f"{where} is in the state {state!r}, not {VERIFIED!r}: it was never filled. {_AGAIN}")
-
-
-def _check_mapping(where: str, live: Mapping[str, Any], dimension: int, vectors: VectorOptions) -> None:
-    """Compare the fields that this release reads; others do no harm."""
-    wrong = []
-    for name, expected in mapping(dimension, vectors)["properties"].items():
-        if name not in live:
-            wrong.append(f"{name} is missing")
-            continue
-        wanted, present = _features(expected), _features(live[name])
-        wrong += [
-            f"{name} has {key} {present[key]!r}, expected {wanted[key]!r}"
-            for key in wanted
-            if present[key] != wanted[key]
-        ]
-    if wrong:
-        raise IndexMismatchError(f"{where} has another mapping than its `_meta` says: {'; '.join(wrong)}. {_AGAIN}")
-
-
-def _features(described: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a search depends on of one field's mapping."""
-    found = {key: described.get(key, _DEFAULTS.get(key)) for key in _COMPARED}
-    return {**found, "method": described.get("index_options", {}).get("type")}
+    meta = read_meta(described.get("mappings", {}), f"{name} ({physical})")
+    if meta.state != "verified":
+        raise IndexMismatchError(
+            f"{name} ({physical}) is in the state {meta.state!r}, not 'verified': it was never filled. Build it again."
+        )
+    norms = {field: meta.largest_norms[field] for field in meta.vectors.fields}
+    facts = Facts(meta.index, norms, meta.mean_feature, meta.vectors.exact)
+    return IndexState(physical, facts, meta.vectors, meta.changes, meta.packed)

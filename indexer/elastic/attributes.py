@@ -8,11 +8,11 @@ from typing import Any
 
 from entity_expand.elastic.address import Address, Credentials
 from entity_expand.elastic.documents import Document, revision, unpack_rows, vectors_of
+from entity_expand.elastic.meta import ElasticMeta
 from entity_expand.errors import ConfigError, RejectedError, StoreError
 from indexer.elastic.changes import ChangeReport
 from indexer.elastic.documents import to_item
 from indexer.elastic.finish import refresh
-from indexer.elastic.meta import ElasticMeta
 from indexer.elastic.session import Session, writing
 from indexer.elastic.versions import current, write_meta
 from indexer.settings import ElasticSettings

@@ -12,11 +12,11 @@ import numpy as np
 from entity_expand.bundle import Bundle
 from entity_expand.elastic.address import Address, Credentials
 from entity_expand.elastic.documents import revision, unpack_rows, vectors_of
+from entity_expand.elastic.meta import ElasticMeta
 from entity_expand.scoring import EntityRows, head_rows, head_statistics
 from entity_expand.types import Float32, Int64
 from indexer.elastic.build import norms_of
 from indexer.elastic.finish import refresh
-from indexer.elastic.meta import ElasticMeta
 from indexer.elastic.pages import digest_line, sources, stored
 from indexer.elastic.session import reading
 from indexer.elastic.verify import Found, count_problems, draw, judge, search, sources_at

@@ -12,6 +12,7 @@ import numpy as np
 
 from entity_expand.elastic.address import Address, Credentials
 from entity_expand.elastic.bodies import mapping
+from entity_expand.elastic.meta import ElasticMeta, to_meta
 from entity_expand.encoder import Encoder
 from entity_expand.errors import IndexMismatchError, RejectedError, ServerError
 from entity_expand.scoring import EntityRows
@@ -23,7 +24,6 @@ from indexer.elastic.bulk import BulkReport
 from indexer.elastic.documents import Packing, contents_of, documents
 from indexer.elastic.finish import finish, refresh
 from indexer.elastic.items import Item
-from indexer.elastic.meta import ElasticMeta, to_meta
 from indexer.elastic.options import choose_options
 from indexer.elastic.pages import stored
 from indexer.elastic.session import Session, work_folder, writing

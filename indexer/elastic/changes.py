@@ -19,6 +19,7 @@ import numpy as np
 from entity_expand.bundle import Bundle
 from entity_expand.corpus import Corpus
 from entity_expand.elastic.address import Address, Credentials
+from entity_expand.elastic.meta import ElasticMeta
 from entity_expand.encoder import Encoder
 from entity_expand.errors import IndexMismatchError, RejectedError, StoreError
 from entity_expand.stores.writing import write_rows
@@ -28,7 +29,6 @@ from indexer.elastic.bulk import BulkReport
 from indexer.elastic.documents import Packing, contents_of, documents
 from indexer.elastic.finish import refresh
 from indexer.elastic.items import Item
-from indexer.elastic.meta import ElasticMeta
 from indexer.elastic.pages import stored, stored_of
 from indexer.elastic.session import Session, work_folder, writing
 from indexer.elastic.versions import current, write_meta

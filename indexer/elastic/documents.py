@@ -13,13 +13,13 @@ import numpy as np
 
 from entity_expand.corpus import Corpus
 from entity_expand.elastic.documents import Document, document, masked_text, vector_text, vectors_of
+from entity_expand.elastic.meta import ElasticMeta
 from entity_expand.errors import CorpusError
 from entity_expand.files import sha256_of
 from entity_expand.scoring import EntityRows
 from entity_expand.types import Int64, Sample
 from indexer.elastic.bulk import Bulk
 from indexer.elastic.items import Item
-from indexer.elastic.meta import ElasticMeta
 from indexer.prepare import Prepared, record
 
 _BLOCK = 1024

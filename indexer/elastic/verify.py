@@ -12,10 +12,10 @@ import numpy as np
 
 from entity_expand.elastic.bodies import knn
 from entity_expand.elastic.documents import pack_rows
+from entity_expand.elastic.meta import ElasticMeta
 from entity_expand.errors import StoreError
 from entity_expand.scoring import EntityRows, query_vector, unit_features
 from entity_expand.types import Float64, Int64
-from indexer.elastic.meta import ElasticMeta
 from indexer.elastic.pages import stored
 from indexer.elastic.session import Session
 

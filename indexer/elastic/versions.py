@@ -11,6 +11,7 @@ from typing import Any
 
 from entity_expand.elastic.address import Address, Credentials
 from entity_expand.elastic.connection import Call, Deadline
+from entity_expand.elastic.meta import ElasticMeta, is_ours, read_meta, to_meta
 from entity_expand.errors import (
     DeadlineError,
     IndexMismatchError,
@@ -18,7 +19,6 @@ from entity_expand.errors import (
     StoreError,
     UnreachableError,
 )
-from indexer.elastic.meta import ElasticMeta, is_ours, read_meta, to_meta
 from indexer.elastic.session import Session, reading, writing
 from indexer.settings import ElasticSettings
 

@@ -295,7 +295,7 @@ def test_an_unfinished_index_of_something_else_is_refused(world: World, what: st
     ask("DELETE", f"{world.url}/{version}")
     assert ask("PUT", f"{world.url}/{version}", {"mappings": found})[0] == 200
     said = {"similarity": "head.similarity is 'dot_product'", "version": "version 99", "bundle": "'another', not"}
-    with pytest.raises(IndexMismatchError, match=said.get(what, "damaged")):
+    with pytest.raises(IndexMismatchError, match=said.get(what, "cannot be read")):
         world.index()
     assert world.behind() == []
 

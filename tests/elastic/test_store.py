@@ -305,7 +305,7 @@ def test_an_index_of_others(elasticsearch_url, index_name) -> None:
         ({"state": "loading"}, "'loading'"),
         ({"mean_feature": "AAAA"}, "cannot be read"),
         ({"largest_norms": {}}, "cannot be read"),
-        ({"vectors": {"method": "hnsw", "fields": ["head"]}}, "head has method 'flat', expected 'hnsw'"),
+        ({"vectors": {"method": "hnsw", "fields": ["head"]}}, "head.index_options is 'flat', expected 'hnsw'"),
         ({"vectors": {"method": "flat", "element_type": "bfloat16", "fields": ["head"]}}, "expected 'bfloat16'"),
         ({"index": {"bundle": "b"}}, "missing"),
     ],
@@ -321,9 +321,9 @@ def test_an_index_that_is_not_as_it_says(url, shared_url, changed: dict[str, obj
 @pytest.mark.parametrize(
     ("field", "described", "said"),
     [
-        ("head", {"similarity": "dot_product"}, "head has similarity 'dot_product', expected 'max_inner_product'"),
-        ("head", {"dims": 32}, "head has dims 32, expected 24"),
-        ("place", {"type": "keyword"}, "place has type 'keyword', expected 'long'"),
+        ("head", {"similarity": "dot_product"}, "head.similarity is 'dot_product', expected 'max_inner_product'"),
+        ("head", {"dims": 32}, "head.dims is 32, expected 24"),
+        ("place", {"type": "keyword"}, "place.type is 'keyword', expected 'long'"),
         ("rows", None, "rows is missing"),
     ],
 )

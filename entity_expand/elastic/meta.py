@@ -9,13 +9,14 @@ from typing import Any, Literal
 
 from entity_expand.config import from_mapping
 from entity_expand.elastic.bodies import VectorOptions, decode_floats, encode_floats, mapping
-from entity_expand.elastic.state import FORMAT, KEY, VERSION
 from entity_expand.errors import ConfigError, IndexMismatchError
 from entity_expand.stores.base import IndexMeta, VectorField
 from entity_expand.types import Float64
 
+KEY, FORMAT, VERSION = "entity_expand", "entity-expand index", 1
+# What the server leaves out of a mapping that it returns.
 _DEFAULTS = {"type": "object", "element_type": "float", "index": True}
-"""What the server leaves out of a mapping that it returns."""
+_AGAIN = "Build it again with `entity-expand index`."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,19 +96,17 @@ def read_meta(found: Mapping[str, Any], name: str) -> ElasticMeta:
             widths or similarity that `_meta` stands for.
     """
     if not is_ours(found):
-        raise IndexMismatchError(f"The index {name} was not made by entity-expand: its mapping says nothing of it.")
+        raise IndexMismatchError(f"{name} is not an {FORMAT}: its mapping has no `_meta.{KEY}` that says so.")
     own = found["_meta"][KEY]
     if own.get("version") != VERSION:
-        raise IndexMismatchError(
-            f"The index {name} has the mapping version {own.get('version')}; this release reads {VERSION}. "
-            "Build it again with `entity-expand index`."
-        )
+        version = own.get("version")
+        raise IndexMismatchError(f"{name} has index version {version!r}; this release reads {VERSION}. {_AGAIN}")
     try:
         meta = ElasticMeta(
             state=own["state"],
             index=from_mapping(IndexMeta, own["index"]),
             vectors=from_mapping(VectorOptions, own["vectors"]),
-            largest_norms={field: float(norm) for field, norm in own["largest_norms"].items()},
+            largest_norms={field: float(own["largest_norms"][field]) for field in own["vectors"]["fields"]},
             mean_feature=decode_floats(own["mean_feature"]),
             evidence=int(own["evidence"]),
             next_place=int(own["next_place"]),
@@ -116,9 +115,12 @@ def read_meta(found: Mapping[str, Any], name: str) -> ElasticMeta:
             rejected=int(own["rejected"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as problem:
-        raise IndexMismatchError(f"What the index {name} says of itself in `_meta` is damaged: {problem!r}.") from None
+        raise IndexMismatchError(f"{name} has a `_meta` that cannot be read: {problem!r}. {_AGAIN}") from problem
+    if len(meta.mean_feature) != meta.index.dimension:
+        count = len(meta.mean_feature)
+        raise IndexMismatchError(f"{name}: its mean feature has {count} numbers, not {meta.index.dimension}. {_AGAIN}")
     if differing := mapping_differences(found, mapping(meta.index.dimension, meta.vectors)):
-        raise IndexMismatchError(f"The mapping of the index {name} is not what its `_meta` says: {differing}.")
+        raise IndexMismatchError(f"{name} has another mapping than its `_meta` says: {differing}. {_AGAIN}")
     return meta
 
 
