@@ -129,7 +129,8 @@ class Notes:
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return a Markdown table."""
     lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+    filled = ([*line, *["-"] * (len(columns) - len(line))] for line in lines)
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in filled)
 
 
 def put_into(page: Path, tables: str) -> None:

@@ -1,6 +1,6 @@
 """Measure what each way of keeping vectors in Elasticsearch finds, costs and weighs.
 
-    python benchmarks/elasticsearch_recall.py OUT [--part recall variants expansions latency] [--world 14489x768]
+    python benchmarks/elasticsearch_recall.py OUT [--part recall variants ...] [--world 14489x768 ...]
     python benchmarks/elasticsearch_recall.py OUT --render docs/results/elasticsearch_recall.md
 
 OUT keeps the made worlds, the server's data and the results, one JSON object per line; a run that was ended goes on
@@ -10,8 +10,12 @@ where it stood. To measure something again, delete its lines. `--url` names a se
 from __future__ import annotations
 
 import argparse
+import functools
+import itertools
 import threading
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +54,7 @@ OPTIONS = (
     VectorOptions("hnsw", "bfloat16"),
 )
 REQUESTS, WARM = 120, 10
+STALE = 11
 
 
 def efforts(option: VectorOptions, expanding: bool) -> list[Effort]:
@@ -78,6 +83,7 @@ def build(server: Server, index: str, body: dict[str, Any], fields: dict[str, np
     server.call("POST", f"/{index}/_forcemerge?max_num_segments=1&flush=true")
     merged = time.perf_counter()
     server.call("POST", f"/{index}/_refresh")
+    time.sleep(STALE)  # the server measures its files no more often
     stats = server.call("GET", f"/{index}/_stats/store,docs,segments")["_all"]["primaries"]
     total = len(next(iter(fields.values())))
     if stats["docs"]["count"] != total or stats["segments"]["count"] != 1:
@@ -89,15 +95,40 @@ def build(server: Server, index: str, body: dict[str, Any], fields: dict[str, np
     }
 
 
-def ready(notes: Notes, server: Server, world: World, label: str, option: VectorOptions) -> str:
-    """Return the name of the index of an option, filled if it is not there."""
-    key = {"part": "index", "world": label, "option": name_of(option)}
-    index = f"bench-{label}-{name_of(option).replace(' ', '-')}"
-    if not notes.has(**key) or not server.exists(index):
-        fields = {"head": padded(world.rows.head), "pair": padded(Pair.of(world).stored(world))}
-        body = mapping(world.dimension, VectorOptions(option.method, option.element_type, None, ("head", "pair")))
-        notes.add(**key, **build(server, index, body, fields))
-    return index
+@dataclass(frozen=True)
+class Run:
+    """A world on a server: where results go, the world and its name, the folder of kept things, the options to try."""
+
+    notes: Notes
+    server: Server
+    world: World
+    label: str
+    folder: Path
+    options: Sequence[VectorOptions]
+
+    def key(self, part: str, option: VectorOptions | None = None, **more: Any) -> dict[str, Any]:
+        """Return what a result is known by."""
+        return {"part": part, "world": self.label, **({"option": name_of(option)} if option else {}), **more}
+
+    def note(self, key: dict[str, Any], measured: Callable[[], dict[str, Any]]) -> None:
+        """Measure unless there is a result."""
+        if not self.notes.has(**key):
+            self.notes.add(**key, **measured())
+
+    def ready(self, option: VectorOptions) -> str:
+        """Return the name of the index of an option, filled if it is not there."""
+        key, world = self.key("index", option), self.world
+        index = f"bench-{self.label}-{name_of(option).replace(' ', '-')}"
+        if not self.notes.has(**key) or not self.server.exists(index):
+            fields = {"head": padded(world.rows.head), "pair": padded(Pair.of(world).stored(world))}
+            body = mapping(world.dimension, VectorOptions(option.method, option.element_type, None, ("head", "pair")))
+            self.notes.add(**key, **build(self.server, index, body, fields))
+        return index
+
+    def expansions(self, index: str, effort: Effort, both: float) -> dict[str, Any]:
+        """Measure whole expansions."""
+        reader = LocalReader(self.world, False, searching(self.server, index, effort, Pair.of(self.world)))
+        return measure_expansions(reader, self.world, both, exact_lists(self.folder, self.world, self.label, both))
 
 
 def measure_recall(server: Server, index: str, asked: Asked, effort: Effort) -> dict[str, Any]:
@@ -166,85 +197,77 @@ def measure_latency(url: str, index: str, asked: Asked, effort: Effort, clients:
     return {"p50": p50, "p95": p95, "requests": len(taken), "seconds": round(seconds, 1)}
 
 
-def recall_part(notes: Notes, server: Server, world: World, label: str, folder: Path) -> None:
+def recall_part(run: Run) -> None:
     """Measure the recall of every option."""
-    asked = asked_of(world)
-    for option in OPTIONS:
-        index = ready(notes, server, world, label, option)
-        for effort in efforts(option, expanding=False):
-            for queries in asked:
-                if queries.kind.startswith("pair for") and name_of(option) != "hnsw":
-                    continue
-                key = {"part": "recall", "world": label, "option": name_of(option), **effort.key()}
-                if not notes.has(**key, kind=queries.kind):
-                    notes.add(**key, kind=queries.kind, **measure_recall(server, index, queries, effort))
+    asked = asked_of(run.world)
+    for option in run.options:
+        index = run.ready(option)
+        for effort, queries in itertools.product(efforts(option, expanding=False), asked):
+            if name_of(option) == "hnsw" or not queries.kind.startswith("pair for"):
+                key = run.key("recall", option, kind=queries.kind, **effort.key())
+                run.note(key, functools.partial(measure_recall, run.server, index, queries, effort))
 
 
-def expansions_part(notes: Notes, server: Server, world: World, label: str, folder: Path) -> None:
-    """Measure whole expansions of every option, and what fewer fetches would do to exact ones."""
-    for both in (0.0, 1.0):
-        truth = exact_lists(folder, world, label, both)
-        for limit in (1, 2, 3):
-            key = {"part": "fetches", "world": label, "both": both, "limit": limit}
-            if not notes.has(**key):
-                found = measure_expansions(LocalReader(world, True), world, both, truth, limit)
-                notes.add(**key, **found)
-        for option in OPTIONS:
-            index = ready(notes, server, world, label, option)
-            for effort in efforts(option, expanding=True):
-                key = {"part": "expansions", "world": label, "option": name_of(option), "both": both, **effort.key()}
-                if not notes.has(**key):
-                    reader = LocalReader(world, False, searching(server, index, effort, Pair.of(world)))
-                    notes.add(**key, **measure_expansions(reader, world, both, truth))
+def fetches_part(run: Run) -> None:
+    """Measure what fewer fetches do to expansions that search exactly, in memory."""
+    reader = LocalReader(run.world, True)
+    for both, limit in itertools.product((0.0, 1.0), (1, 2, 3, 4)):
+        truth = exact_lists(run.folder, run.world, run.label, both)
+        key = run.key("fetches", both=both, limit=limit)
+        run.note(key, functools.partial(measure_expansions, reader, run.world, both, truth, limit))
 
 
-def latency_part(notes: Notes, server: Server, world: World, label: str, folder: Path) -> None:
-    """Measure the time of bare requests and of whole expansions of every option."""
-    asked = [queries for queries in asked_of(world) if queries.kind in ("head 3", "pair 3")]
-    for option in OPTIONS:
-        index = ready(notes, server, world, label, option)
+def expansions_part(run: Run) -> None:
+    """Measure whole expansions of every option."""
+    for both, option in itertools.product((0.0, 1.0), run.options):
+        index = run.ready(option)
         for effort in efforts(option, expanding=True):
-            for queries in asked:
-                for clients in (1, CLIENTS):
-                    key: dict[str, Any] = {"part": "latency", "world": label, "option": name_of(option)}
-                    key |= {"field": queries.field, "clients": clients, **effort.key()}
-                    if not notes.has(**key):
-                        notes.add(**key, **measure_latency(server.url, index, queries, effort, clients))
-            key = {"part": "times", "world": label, "option": name_of(option), "both": 0.0, **effort.key()}
-            if not notes.has(**key):
-                reader = LocalReader(world, False, searching(server, index, effort, Pair.of(world)))
-                notes.add(**key, **measure_expansions(reader, world, 0.0, exact_lists(folder, world, label, 0.0)))
+            key = run.key("expansions", option, both=both, **effort.key())
+            run.note(key, functools.partial(run.expansions, index, effort, both))
 
 
-def variants_part(notes: Notes, server: Server, world: World, label: str, folder: Path) -> None:
-    """Measure the recall of other ways of storing the same vectors, each in an index of its own."""
-    asked = asked_of(world, changed=False)
-    for name, (field, similarity, changed) in variants_of(world).items():
-        for method in ("hnsw",):
-            key = {"part": "variants", "world": label, "variant": name, "method": method}
-            index = f"bench-{label}-variant"
-            if notes.has(**key, done=True):
-                continue
-            queries = [each for each in asked if each.field == field]
-            vectors = padded(changed(queries[0].vectors)[0])
-            options: dict[str, Any] = {"type": method}
-            if method.startswith(("int8", "bbq")):
-                options["rescore_vector"] = {"oversample": 0}
-            vector = {"type": "dense_vector", "dims": vectors.shape[1], "similarity": similarity}
-            properties = {"place": {"type": "long"}, field: {**vector, "index": True, "index_options": options}}
-            cost = build(server, index, {"dynamic": "strict", "properties": properties}, {field: vectors})
-            del vectors
-            for each in queries:
-                shown = Asked(each.kind, field, each.members, changed(each.vectors)[1], each.truth)
-                for multiple in (1.0, 2.0, 4.0):
-                    effort = Effort(LIST, multiple)
-                    found = measure_recall(server, index, shown, effort)
-                    notes.add(**key, kind=each.kind, **effort.key(), **found)
-            notes.add(**key, done=True, **cost)
-            server.drop(index)
+def latency_part(run: Run) -> None:
+    """Measure the time of bare requests and of whole expansions of every option."""
+    asked = [queries for queries in asked_of(run.world) if queries.kind in ("head 3", "pair 3")]
+    for option in run.options:
+        index = run.ready(option)
+        for effort in efforts(option, expanding=True):
+            for queries, clients in itertools.product(asked, (1, CLIENTS)):
+                key = run.key("latency", option, field=queries.field, clients=clients, **effort.key())
+                run.note(key, functools.partial(measure_latency, run.server.url, index, queries, effort, clients))
+            key = run.key("times", option, both=0.0, **effort.key())
+            run.note(key, functools.partial(run.expansions, index, effort, 0.0))
 
 
-PARTS = {"recall": recall_part, "variants": variants_part, "expansions": expansions_part, "latency": latency_part}
+def variants_part(run: Run) -> None:
+    """Measure the recall of graphs over the same vectors stored in other ways, each in an index of its own."""
+    asked = asked_of(run.world, changed=False)
+    for name, (field, similarity, changed) in variants_of(run.world).items():
+        key = run.key("variants", variant=name, method="hnsw")
+        index = f"bench-{run.label}-variant"
+        if run.notes.has(**key, done=True):
+            continue
+        queries = [each for each in asked if each.field == field]
+        vectors = padded(changed(queries[0].vectors)[0])
+        vector = {"type": "dense_vector", "dims": vectors.shape[1], "similarity": similarity, "index": True}
+        properties = {"place": {"type": "long"}, field: {**vector, "index_options": {"type": "hnsw"}}}
+        cost = build(run.server, index, {"dynamic": "strict", "properties": properties}, {field: vectors})
+        for each, multiple in itertools.product(queries, (1.0, 2.0, 4.0)):
+            shown = Asked(each.kind, field, each.members, changed(each.vectors)[1], each.truth)
+            effort = Effort(LIST, multiple)
+            found = measure_recall(run.server, index, shown, effort)
+            run.notes.add(**key, kind=each.kind, **effort.key(), **found)
+        run.notes.add(**key, done=True, **cost)
+        run.server.drop(index)
+
+
+PARTS = {
+    "recall": recall_part,
+    "variants": variants_part,
+    "fetches": fetches_part,
+    "expansions": expansions_part,
+    "latency": latency_part,
+}
 
 
 def main() -> None:
@@ -253,6 +276,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--part", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--world", nargs="+", default=["14489x768", "200000x384"])
+    parser.add_argument("--option", nargs="+", help='only these, such as "hnsw bfloat16"')
     parser.add_argument("--url")
     parser.add_argument("--heap", default="3g")
     parser.add_argument("--render", type=Path, help="a page whose tables are to be replaced; nothing is measured")
@@ -262,6 +286,7 @@ def main() -> None:
     if args.render:
         put_into(args.render, rendered(notes))
         return
+    options = [option for option in OPTIONS if not args.option or name_of(option) in args.option]
     with server_at(args.url, args.out / "node", args.heap) as url:
         notes.add(part="machine", machine=machine(url), parts=args.part)
         for label in args.world:
@@ -269,7 +294,7 @@ def main() -> None:
             if not notes.has(part="shape", world=label):
                 notes.add(part="shape", world=label, statistics=statistics_of(world.rows))
             for part in args.part:
-                PARTS[part](notes, Server(url), world, label, args.out)
+                PARTS[part](Run(notes, Server(url), world, label, args.out, options))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Made indices for the Elasticsearch benchmarks.
 
-A world has the shape that trained heads have (`statistics_of` measures it, of a real index or a made one):
+    python benchmarks/elasticsearch_worlds.py INDEX ...      statistics of indices in folders
+
+A world has the shape that trained heads have; the constants were fitted by these statistics to those of real ones:
 
 - Spectra. The covariances of head rows and of features fall exponentially: in the direction number d of D as
   exp(-d / (D s)), s = 0.18 for rows and 0.09 for features, in common directions that a random rotation hides.
@@ -14,6 +16,7 @@ A world has the shape that trained heads have (`statistics_of` measures it, of a
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +24,8 @@ import numpy as np
 
 from entity_expand._version import __version__
 from entity_expand.scoring import EntityRows, entity_rows, head_statistics
-from entity_expand.stores.base import Facts, IndexMeta
+from entity_expand.stores.base import Facts, IndexMeta, Rows
+from entity_expand.stores.memory import MemoryStore
 
 CLASS, GROUP = 100, 12
 ROW_DECAY, FEATURE_DECAY, SHARED, SHARED_DECAY = 0.18, 0.09, 0.5, 0.3
@@ -176,3 +180,18 @@ def _spectrum(vectors: np.ndarray) -> str:
     rank = min(len(centred) - 1, centred.shape[1])
     share = np.cumsum(energy) / energy.sum()
     return " / ".join(f"{share[max(1, int(rank * part)) - 1]:.2f}" for part in (0.05, 0.2, 0.5))
+
+
+def main() -> None:
+    """Print the statistics of indices in folders, to be compared with those of the made ones."""
+    for name in sys.argv[1:]:
+        store = MemoryStore.open(name)
+        count = store.begin().facts.meta.entities
+        (rows,) = store.begin().answer([Rows(np.arange(count))])
+        print(f"{name}: {count} entities, D = {rows.head.shape[1] - 1}")
+        for what, value in statistics_of(rows).items():
+            print(f"    {what}: {value}")
+
+
+if __name__ == "__main__":
+    main()
