@@ -169,6 +169,8 @@ def run_with_kill(
             victim.wait()
         wait_for_green(nodes[0].url)
         _all_right_again(expander, asking, f"the restart of {victim.name}")
+    which = "the node asked" if victim is nodes[0] else "another node"
+    found.errors = Counter({f"{kind} with {which} dead": count for kind, count in found.errors.items()})
     found.seconds = time.monotonic() - began
     return found
 
