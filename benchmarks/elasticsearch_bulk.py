@@ -32,7 +32,8 @@ from elasticsearch_worlds import World, kept_world
 from entity_expand.elastic.address import parse_address
 from entity_expand.elastic.bodies import VectorOptions, mapping
 from entity_expand.elastic.connection import Connection
-from entity_expand.elastic.documents import Document, document, vector_text, vectors_of
+from entity_expand.elastic.documents import Document, document, vector_text
+from entity_expand.elastic.frame import frame_of
 from entity_expand.stores.base import Evidence, Record
 from entity_expand.types import Entity
 from indexer.elastic.bulk import Bulk, BulkReport
@@ -65,10 +66,10 @@ TRIED = (Way("streaming"), Way("parallel", 2), Way("parallel", 4))
 
 def documents(world: World) -> Iterator[Document]:
     """Yield the documents of a world, made a block at a time as the indexer makes them."""
-    mean = np.zeros(world.dimension)
+    frame = frame_of(world.rows)
     for start in range(0, len(world.rows), BLOCK):
         rows = world.rows.take(np.arange(start, min(start + BLOCK, len(world.rows))))
-        vectors = vectors_of(rows, mean, ("head", "pair", "feature"))
+        vectors = frame.vectors(rows, ("head", "pair", "feature"))
         for number in range(len(rows)):
             place = start + number
             entity = Entity(f"Q{place}", f"Entity {place}", (f"The entity {place}",), {"kind": str(world.label[place])})

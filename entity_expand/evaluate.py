@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from tqdm import tqdm
@@ -13,15 +13,16 @@ from tqdm import tqdm
 from entity_expand import metrics
 from entity_expand.corpus.queries import Query
 from entity_expand.drive import run
-from entity_expand.errors import QueryError
+from entity_expand.errors import IndexChangedError, QueryError
 from entity_expand.growth import Ranking
 from entity_expand.paper import expand_jointly
 from entity_expand.plan import ExpandSettings, ranking_steps
 from entity_expand.pools import Pool, VectorPool
-from entity_expand.stores.base import Describe, Lookup, Matching, Reader, Rows, Store, ask
+from entity_expand.stores.base import Describe, Facts, Lookup, Matching, Reader, Request, Rows, Store, ask
 from entity_expand.types import Int64
 
 _BLOCK = 500
+_SECONDS = 120.0
 
 Protocol: TypeAlias = Literal["joint", "single"]
 
@@ -100,7 +101,7 @@ def evaluate(
     empty = sorted({query.class_name for query in queries if not truth.get(query.class_name)})
     if empty:
         raise QueryError(f"No members are given for the classes {', '.join(empty)}.")
-    reader = store.begin()
+    reader = _Views(store)
     places = _places(reader, queries)
     if protocol == "joint":
         rankings, size = _jointly(reader, places, size, chosen)
@@ -122,6 +123,31 @@ def evaluate(
         by_class=_by_class(lists, truth),
         rankings={(query.class_name, query.number): tuple(ids) for query, ids in lists.items()},
     )
+
+
+class _Views:
+    """A reader for a long run: each round of requests has a limit of time of its own.
+
+    Raises:
+        IndexChangedError: The index was replaced meanwhile; its lists would not be comparable.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._first = store.begin(_SECONDS)
+
+    @property
+    def facts(self) -> Facts:
+        return self._first.facts
+
+    def whole(self, both_directions: float) -> Pool | None:
+        return self._first.whole(both_directions)
+
+    def answer(self, requests: Sequence[Request[Any]]) -> list[Any]:
+        reader = self._store.begin(_SECONDS)
+        if reader.facts.meta != self.facts.meta:
+            raise IndexChangedError("The index was replaced while it was evaluated; evaluate it again.")
+        return reader.answer(requests)
 
 
 def _ranked(reader: Reader, seeds: Int64, size: int, settings: ExpandSettings) -> Ranking:

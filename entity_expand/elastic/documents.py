@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from entity_expand.scoring import EntityRows, unit_features
+from entity_expand.scoring import EntityRows
 from entity_expand.stores.base import Evidence, Record, VectorField
 from entity_expand.stores.names import fold
-from entity_expand.types import AnyArray, Entity, Float32, Float64
+from entity_expand.types import AnyArray, Entity, Float32
 
 LONGEST_ID = 512
 """Bytes that the server takes as a key."""
@@ -60,19 +60,6 @@ def field_widths(dimension: int) -> dict[VectorField, int]:
     """Return the dimension W' of each vector field for features of D numbers."""
     widths: dict[VectorField, int] = {"head": dimension + 1, "pair": 2 * (dimension + 1), "feature": dimension}
     return {name: padded_width(width) for name, width in widths.items()}
-
-
-def vectors_of(rows: EntityRows, mean_feature: Float64, fields: Sequence[VectorField]) -> dict[VectorField, Float32]:
-    """Return the vectors of n entities by field, (n, W') float32 each."""
-    made: dict[VectorField, AnyArray] = {}
-    for name in fields:
-        if name == "head":
-            made[name] = rows.head
-        elif name == "pair":
-            made[name] = np.concatenate([rows.head, rows.scaled], axis=1)
-        else:
-            made[name] = unit_features(rows, mean_feature)
-    return {name: padded(array) for name, array in made.items()}
 
 
 def pack_rows(rows: EntityRows, number: int) -> str:

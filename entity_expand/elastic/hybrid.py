@@ -1,6 +1,6 @@
 """Expansion inside larger searches of your own: pure functions of what your own client sends and receives.
 
-1. `read_facts` of `GET /NAME/_mapping`;
+1. `read_index` of `GET /NAME/_mapping`;
 2. fetch the documents of the seeds by any search, with `FIELDS` in `_source`;
 3. put `knn_of_seeds` into your search, beside queries, filters and whatever else;
 4. `rerank` its hits.
@@ -18,12 +18,12 @@ import numpy as np
 
 from entity_expand.elastic.bodies import knn
 from entity_expand.elastic.documents import unpack_rows
-from entity_expand.elastic.state import read_mapping
+from entity_expand.elastic.state import IndexState, read_mapping
 from entity_expand.errors import QueryError
 from entity_expand.growth import Space
 from entity_expand.plan import ExpandSettings, in_space, rank_pool, space_of
 from entity_expand.pools import VectorPool
-from entity_expand.stores.base import Facts, Filter
+from entity_expand.stores.base import Filter
 from entity_expand.types import Int64
 
 FIELDS = ("place", "rows")
@@ -45,20 +45,20 @@ class RankedHit:
     similarity: float
 
 
-def read_facts(mapping: Mapping[str, Any]) -> Facts:
-    """Return what an expansion must know of an index, from the answer to `GET /NAME/_mapping`.
+def read_index(mapping: Mapping[str, Any]) -> IndexState:
+    """Return what the other functions must know of an index, from the answer to `GET /NAME/_mapping`.
 
     Raises:
         IndexMissingError: There is no index.
         IndexMismatchError: It is none of ours, or not as it says.
     """
-    return read_mapping("The index", mapping).facts
+    return read_mapping("The index", mapping)
 
 
 def knn_of_seeds(
     seeds: Sequence[Mapping[str, Any]],
     size: int,
-    facts: Facts,
+    index: IndexState,
     settings: ExpandSettings | None = None,
     filtered: Filter | None = None,
 ) -> dict[str, Any]:
@@ -67,24 +67,25 @@ def knn_of_seeds(
     Args:
         seeds: The seeds' documents, as hits of a search.
         size: k, at most 10,000.
-        facts: About the index.
+        index: From `read_index`.
         settings: How to expand; None for the paper's.
         filtered: Which entities may come back; None for all.
 
     Raises:
         QueryError: A document lacks a field, or the index does not hold the vectors that the settings need.
     """
-    space = space_of(settings or ExpandSettings(), facts)
+    space = space_of(settings or ExpandSettings(), index.facts)
     places, pool = _pool(seeds, space)
     query = pool.query(np.arange(len(places)))
-    return knn(space.field, query, size, excluded=places, filtered=filtered)
+    sent = index.frame.sent(space.field, query)
+    return knn(space.field, sent, size, excluded=places, filtered=filtered, packed=index.packed)
 
 
 def rerank(
     hits: Sequence[Mapping[str, Any]],
     seeds: Sequence[Mapping[str, Any]],
     size: int,
-    facts: Facts,
+    index: IndexState,
     settings: ExpandSettings | None = None,
 ) -> list[RankedHit]:
     """Grow and rank a set among the hits of a search, as an expansion does among a fetched pool.
@@ -93,14 +94,14 @@ def rerank(
         hits: In any order; seeds among them are left out.
         seeds: The seeds' documents, in query order.
         size: How many results; fewer if there are no more hits.
-        facts: About the index.
+        index: From `read_index`.
         settings: How to expand; None for the paper's.
 
     Raises:
         QueryError: A document lacks a field, or is of another index.
     """
     chosen = settings or ExpandSettings()
-    places, pool = _pool([*seeds, *hits], space_of(chosen, facts))
+    places, pool = _pool([*seeds, *hits], space_of(chosen, index.facts))
     members = np.searchsorted(places, np.array([_place(seed) for seed in seeds], dtype=np.int64))
     found = rank_pool(pool, places, members, size, in_space(chosen))
     hit_at = {_place(hit): hit for hit in hits}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from entity_expand.config import from_mapping
 from entity_expand.elastic.bodies import VectorOptions, decode_floats, encode_floats, mapping
+from entity_expand.elastic.frame import Frame
 from entity_expand.errors import ConfigError, IndexMismatchError
 from entity_expand.stores.base import IndexMeta, VectorField
-from entity_expand.types import Float64
 
 KEY, FORMAT, VERSION = "entity_expand", "entity-expand index", 1
 # What the server leaves out of a mapping that it returns.
@@ -28,7 +29,7 @@ class ElasticMeta:
         index: What it was built of; entities that came or went later are not counted.
         vectors: How vectors are kept and searched.
         largest_norms: Largest Euclidean norm that any vector of a field has or had.
-        mean_feature: (D,) float64, the mean feature of the entities that it was built with; it never changes.
+        frame: What its vectors are made with; it never changes.
         evidence: Sentences kept per entity.
         next_place: The place that the next new entity gets.
         changes: How often entities came, went or changed since it was built.
@@ -40,7 +41,7 @@ class ElasticMeta:
     index: IndexMeta
     vectors: VectorOptions
     largest_norms: Mapping[VectorField, float]
-    mean_feature: Float64
+    frame: Frame
     evidence: int
     next_place: int
     changes: int = 0
@@ -64,7 +65,9 @@ def to_meta(meta: ElasticMeta) -> dict[str, Any]:
             "index": dataclasses.asdict(meta.index),
             "vectors": _vectors(meta.vectors),
             "largest_norms": dict(meta.largest_norms),
-            "mean_feature": encode_floats(meta.mean_feature),
+            "mean_feature": encode_floats(meta.frame.mean_feature),
+            "pair_mean": encode_floats(meta.frame.pair_mean),
+            "pair_scale": meta.frame.pair_scale,
             "evidence": meta.evidence,
             "next_place": meta.next_place,
             "changes": meta.changes,
@@ -107,7 +110,7 @@ def read_meta(found: Mapping[str, Any], name: str) -> ElasticMeta:
             index=from_mapping(IndexMeta, own["index"]),
             vectors=from_mapping(VectorOptions, own["vectors"]),
             largest_norms={field: float(own["largest_norms"][field]) for field in own["vectors"]["fields"]},
-            mean_feature=decode_floats(own["mean_feature"]),
+            frame=Frame(decode_floats(own["mean_feature"]), decode_floats(own["pair_mean"]), float(own["pair_scale"])),
             evidence=int(own["evidence"]),
             next_place=int(own["next_place"]),
             changes=int(own["changes"]),
@@ -116,9 +119,9 @@ def read_meta(found: Mapping[str, Any], name: str) -> ElasticMeta:
         )
     except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as problem:
         raise IndexMismatchError(f"{name} has a `_meta` that cannot be read: {problem!r}. {_AGAIN}") from problem
-    if len(meta.mean_feature) != meta.index.dimension:
-        count = len(meta.mean_feature)
-        raise IndexMismatchError(f"{name}: its mean feature has {count} numbers, not {meta.index.dimension}. {_AGAIN}")
+    widths, dimension = (len(meta.frame.mean_feature), len(meta.frame.pair_mean)), meta.index.dimension
+    if widths != (dimension, dimension + 1) or not 0 < meta.frame.pair_scale < math.inf:
+        raise IndexMismatchError(f"{name}: its means have {widths} numbers, its features {dimension}. {_AGAIN}")
     if differing := mapping_differences(found, mapping(meta.index.dimension, meta.vectors)):
         raise IndexMismatchError(f"{name} has another mapping than its `_meta` says: {differing}. {_AGAIN}")
     return meta

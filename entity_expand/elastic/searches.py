@@ -96,7 +96,7 @@ def nearest(asked: Nearest, view: View, options: SearchOptions) -> Searches[Hits
     size, vectors = min(asked.size, MOST_HITS), view.state.vectors
     section = knn(
         asked.field,
-        asked.query,
+        view.state.frame.sent(asked.field, asked.query),
         size,
         excluded=asked.excluded,
         filtered=asked.filter,
@@ -110,8 +110,11 @@ def nearest(asked: Nearest, view: View, options: SearchOptions) -> Searches[Hits
     view.note(places, revisions)
     scores = np.array([hit["_score"] for hit in hits], dtype=np.float64)
     order = np.lexsort((places, -scores))
-    floor = inner_product(float(scores[order[-1]])) if 0 < len(hits) == size else -np.inf
-    return Hits(np.array(places, dtype=np.int64)[order], floor)
+    found = np.array(places, dtype=np.int64)[order]
+    if not 0 < len(hits) == size:
+        return Hits(found, -np.inf)
+    lacking = view.state.frame.lacking(asked.field, asked.query)
+    return Hits(found, inner_product(float(scores[order[-1]])) + lacking)
 
 
 def rows(asked: Sequence[Rows], view: View) -> Searches[list[EntityRows]]:

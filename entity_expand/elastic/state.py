@@ -8,6 +8,7 @@ from typing import Any
 
 from entity_expand.elastic.address import Address
 from entity_expand.elastic.bodies import VectorOptions
+from entity_expand.elastic.frame import Frame
 from entity_expand.elastic.meta import read_meta
 from entity_expand.errors import IndexMismatchError, IndexMissingError
 from entity_expand.stores.base import Facts
@@ -23,6 +24,7 @@ class IndexState:
         vectors: How vectors are kept and searched.
         changes: How often it was changed since it was built.
         packed: Whether the server takes vectors as base64.
+        frame: What its vectors are made with.
     """
 
     physical: str
@@ -30,6 +32,7 @@ class IndexState:
     vectors: VectorOptions
     changes: int
     packed: bool
+    frame: Frame
 
 
 def missing(address: Address) -> IndexMissingError:
@@ -75,5 +78,5 @@ def read_mapping(name: str, found: Mapping[str, Any]) -> IndexState:
             f"{name} ({physical}) is in the state {meta.state!r}, not 'verified': it was never filled. Build it again."
         )
     norms = {field: meta.largest_norms[field] for field in meta.vectors.fields}
-    facts = Facts(meta.index, norms, meta.mean_feature, meta.vectors.exact)
-    return IndexState(physical, facts, meta.vectors, meta.changes, meta.packed)
+    facts = Facts(meta.index, norms, meta.frame.mean_feature, meta.vectors.exact)
+    return IndexState(physical, facts, meta.vectors, meta.changes, meta.packed, meta.frame)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from entity_expand.elastic.address import Address, Credentials
-from entity_expand.elastic.documents import Document, revision, unpack_rows, vectors_of
+from entity_expand.elastic.documents import Document, revision, unpack_rows
 from entity_expand.elastic.meta import ElasticMeta
 from entity_expand.errors import ConfigError, RejectedError, StoreError
 from indexer.elastic.changes import ChangeReport
@@ -90,7 +90,7 @@ def _remade(
     if not found:
         return []
     rows = unpack_rows([each["_source"]["rows"] for each in found], meta.index.dimension)
-    vectors = vectors_of(rows, meta.mean_feature, meta.vectors.fields)
+    vectors = meta.frame.vectors(rows, meta.vectors.fields)
     made = []
     for number, each in enumerate(found):
         own = {name: array[number] for name, array in vectors.items()}

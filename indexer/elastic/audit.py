@@ -11,7 +11,7 @@ import numpy as np
 
 from entity_expand.bundle import Bundle
 from entity_expand.elastic.address import Address, Credentials
-from entity_expand.elastic.documents import revision, unpack_rows, vectors_of
+from entity_expand.elastic.documents import revision, unpack_rows
 from entity_expand.elastic.meta import ElasticMeta
 from entity_expand.scoring import EntityRows, head_rows, head_statistics
 from entity_expand.types import Float32, Int64
@@ -109,7 +109,7 @@ class _Check:
             except (KeyError, TypeError, ValueError):
                 self._note("have rows that cannot be read", *[hit["_id"] for hit in page])
                 continue
-            vectors = vectors_of(rows, self._meta.mean_feature, self._meta.vectors.fields)
+            vectors = self._meta.frame.vectors(rows, self._meta.vectors.fields)
             for number, hit in enumerate(page):
                 self._one(hit, {name: array[number] for name, array in vectors.items()}, rows.head[number])
             for field, norm in norms_of(rows, self._meta.vectors.fields).items():

@@ -12,12 +12,12 @@ import numpy as np
 
 from entity_expand.elastic.address import Address, Credentials
 from entity_expand.elastic.bodies import mapping
+from entity_expand.elastic.frame import Frame, frame_of
 from entity_expand.elastic.meta import ElasticMeta, to_meta
 from entity_expand.encoder import Encoder
 from entity_expand.errors import IndexMismatchError, RejectedError, ServerError
 from entity_expand.scoring import EntityRows
 from entity_expand.stores.base import VectorField
-from entity_expand.stores.memory import centred_norms
 from entity_expand.stores.writing import write_rows
 from entity_expand.types import Int64
 from indexer.elastic.bulk import BulkReport
@@ -51,7 +51,9 @@ def index_on_server(
     if settings.vectors is not None:
         options, reason = settings.vectors, "as asked for"
     version = version_name(meta, prepared.settings.evidence, settings.shards, *dataclasses.astuple(options))
-    wanted = ElasticMeta("loading", meta, options, {}, np.empty(0), prepared.settings.evidence, meta.entities)
+    wanted = ElasticMeta(
+        "loading", meta, options, {}, Frame(np.empty(0), np.empty(0), 1.0), prepared.settings.evidence, meta.entities
+    )
     with writing(address, credentials, settings) as session:
         physical, found = _choose(session, f"{address.index}-{version}", wanted)
         up_to_date = found is not None and found.in_use and _is_whole(found, settings)
@@ -119,8 +121,7 @@ def _build(
     work.mkdir(parents=True, exist_ok=True)
     features = features_of(prepared, encoder, work)
     rows = write_rows(work, len(features), features.shape[1] + 1, row_blocks(prepared, features))
-    mean, _ = centred_norms(rows)
-    meta = dataclasses.replace(wanted, mean_feature=mean, largest_norms=norms_of(rows, wanted.vectors.fields))
+    meta = dataclasses.replace(wanted, frame=frame_of(rows), largest_norms=norms_of(rows, wanted.vectors.fields))
     if exists:
         before = meta_of(session, physical)
         meta = dataclasses.replace(meta, state=before.state, packed=before.packed)

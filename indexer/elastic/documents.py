@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from entity_expand.corpus import Corpus
-from entity_expand.elastic.documents import Document, document, masked_text, vector_text, vectors_of
+from entity_expand.elastic.documents import Document, document, masked_text, vector_text
 from entity_expand.elastic.meta import ElasticMeta
 from entity_expand.errors import CorpusError
 from entity_expand.files import sha256_of
@@ -40,7 +40,7 @@ def documents(
     """
     for start in range(0, len(rows), _BLOCK):
         block = rows.take(np.arange(start, min(len(rows), start + _BLOCK)))
-        vectors = vectors_of(block, meta.mean_feature, meta.vectors.fields)
+        vectors = meta.frame.vectors(block, meta.vectors.fields)
         for number in range(len(block)):
             samples = samples_of(prepared, start + number)
             yield document(

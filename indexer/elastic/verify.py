@@ -158,7 +158,7 @@ def search(
         return Found(1.0, 1.0)
     queries = np.stack([query_vector(rows.take(np.array([number]))) for number in range(len(rows))])
     nearest = _ask(session, physical, meta, "head", queries, _NEAREST)
-    features = unit_features(rows, meta.mean_feature).astype(np.float64)
+    features = unit_features(rows, meta.frame.mean_feature).astype(np.float64)
     first = _ask(session, physical, meta, "feature", features, 1) if "feature" in meta.vectors.fields else None
     head, feature = _Scan(queries, nearest), _Scan(features, first or [])
     longest, count = 0.0, 0
@@ -167,7 +167,7 @@ def search(
         longest = max(longest, float(np.sqrt(np.einsum("nw,nw->n", block.head, block.head, dtype=np.float64).max())))
         head.add(block_places, block.head)
         if first is not None:
-            feature.add(block_places, unit_features(block, meta.mean_feature))
+            feature.add(block_places, unit_features(block, meta.frame.mean_feature))
     recall = head.share(_TOLERANCE * longest, min(_NEAREST, count))
     return Found(recall, 1.0 if first is None else feature.share(_TOLERANCE, 1))
 

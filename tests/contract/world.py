@@ -10,10 +10,9 @@ import numpy as np
 from entity_expand import MemoryStore
 from entity_expand.bundle import Bundle
 from entity_expand.corpus import Corpus, OwnRow, write_corpus
-from entity_expand.elastic.documents import vectors_of
 from entity_expand.encoder import FakeEncoder
 from entity_expand.fakes import fake_bundle
-from entity_expand.scoring import EntityRows
+from entity_expand.scoring import EntityRows, unit_features
 from entity_expand.types import Entity
 from indexer import ElasticSettings, IndexSettings, index_corpus
 
@@ -59,9 +58,12 @@ def make_world(folder: Path) -> World:
 
 
 def vectors(store: MemoryStore, field: str) -> np.ndarray:
-    """Return the searched vectors (n, W') of a field."""
+    """Return the vectors (n, W) whose products with a query of a field are the scores."""
     rows: EntityRows = store.rows(np.arange(store.meta.entities))
-    return vectors_of(rows, store.facts.mean_feature, (field,))[field].astype(np.float64)
+    if field == "feature":
+        return unit_features(rows, store.facts.mean_feature).astype(np.float64)
+    parts = [rows.head] if field == "head" else [rows.head, rows.scaled]
+    return np.concatenate(parts, axis=1).astype(np.float64)
 
 
 def serve(world: World, address: str, work: Path, **settings: object) -> str:

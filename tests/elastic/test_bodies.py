@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import struct
 from collections.abc import Generator
 from typing import Any
@@ -35,16 +36,19 @@ from entity_expand.elastic.cache import RecordCache, RowCache
 from entity_expand.elastic.calls import answers
 from entity_expand.elastic.connection import Answer, Call
 from entity_expand.elastic.documents import pack_rows, padded, padded_width, unpack_rows, vector_text
-from entity_expand.elastic.hybrid import RankedHit, rerank
+from entity_expand.elastic.frame import Frame, frame_of
+from entity_expand.elastic.hybrid import RankedHit, knn_of_seeds, read_index, rerank
 from entity_expand.elastic.searches import SearchOptions, View
 from entity_expand.elastic.state import IndexState
-from entity_expand.scoring import EntityRows
+from entity_expand.elastic.store import ElasticStore
+from entity_expand.scoring import EntityRows, query_vector
 from entity_expand.stores.base import Describe, Facts, IndexMeta, Lookup, Matching, Nearest, Request, Rows, Suggest
 from servers.elasticsearch_node import ask
 
 QUERY = np.array([1.0, -2.0, 0.5, 3.0])
 VECTOR = base64.b64encode(struct.pack(">8f", 1.0, -2.0, 0.5, 3.0, 0.0, 0.0, 0.0, 0.0)).decode()
 NONE = np.empty(0, dtype=np.int64)
+FRAME = Frame(np.zeros(3), np.zeros(4), 1.0)
 META = IndexMeta("b", "c", "/corpus", "both", None, "", 3, 10, 2, 2, 4, "1")
 COLUMNS = {"_source": False, "stored_fields": "_none_", "track_total_hits": False}
 PARAMS = {"allow_partial_search_results": "false", "preference": "copy"}
@@ -52,7 +56,7 @@ PARAMS = {"allow_partial_search_results": "false", "preference": "copy"}
 
 def view(options: VectorOptions | None = None, packed: bool = True) -> View:
     facts = Facts(META, {"head": 9.0}, np.zeros(3), exact=True)
-    state = IndexState("places-1", facts, options or VectorOptions(), 0, packed)
+    state = IndexState("places-1", facts, options or VectorOptions(), 0, packed, FRAME)
     return View(state, RowCache(3, 1 << 16), RecordCache(10))
 
 
@@ -381,9 +385,9 @@ def test_hits_of_any_search_are_ranked_again(
     fields = {"_source": ["place", "rows"], "sort": [{"name": "desc"}]}
     everything = search(url, {"query": {"match_all": {}}, "size": ALL, **fields})
     seeds = [each for name in ("3", "0", "36") for each in search(url, {"query": {"term": {"id": name}}, **fields})]
-    table = MemoryStore.open(world.index)
+    table, index = MemoryStore.open(world.index), read_index(ask("GET", f"{url}/_mapping")[1])
     try:
-        ranking = rerank(everything, seeds, 20, table.facts, settings)
+        ranking = rerank(everything, seeds, 20, index, settings)
         right = Expander(table).expand(["3", "0", "36"], 20, settings=settings)
         places = [each.hit["_source"]["place"] for each in ranking]
         assert [record.entity.id for record in table.records(places)] == right.ids
@@ -391,11 +395,49 @@ def test_hits_of_any_search_are_ranked_again(
             expected = [getattr(result, column) for result in right.results]
             assert [getattr(each, column) for each in ranking] == pytest.approx(expected, rel=1e-5)
         some = [each for each in everything if each["_source"]["place"] % 2]
-        half = rerank(some, seeds, 100, table.facts, settings)
+        half = rerank(some, seeds, 100, index, settings)
         assert isinstance(half[0], RankedHit)
         assert {each.hit["_source"]["place"] for each in half} == {each["_source"]["place"] for each in some} - {3}
         for wrong, text in (({"_source": {"place": 1}}, "lacks"), ({"_source": {"place": 1, "rows": "AAAA"}}, "fit")):
             with pytest.raises(QueryError, match=text):
-                rerank([wrong], seeds, 20, table.facts, settings)
+                rerank([wrong], seeds, 20, index, settings)
     finally:
         table.close()
+
+
+def test_a_pair_of_equal_halves_without_a_common_mean_has_the_same_scores() -> None:
+    random = np.random.default_rng(5)
+    head = random.standard_normal((50, 4), np.float32)
+    scaled = 20 * (random.standard_normal((50, 4), np.float32) + np.float32(2))  # long, with a mean that all share
+    rows = EntityRows(head, scaled, np.ones(50), np.zeros(50))
+    frame, query = frame_of(rows), random.standard_normal(8)
+    stored = frame.vectors(rows, ("pair",))["pair"].astype(np.float64)
+    assert stored.shape == (50, 8)
+    lengths = np.linalg.norm(stored[:, :4], axis=1).mean(), np.linalg.norm(stored[:, 4:], axis=1).mean()
+    assert lengths[0] == pytest.approx(lengths[1], rel=1e-5)
+    np.testing.assert_allclose(stored[:, 4:].mean(axis=0), 0, atol=1e-4)
+    scores = np.concatenate([head, scaled], axis=1).astype(np.float64) @ query
+    products = stored @ frame.sent("pair", query) + frame.lacking("pair", query)
+    np.testing.assert_allclose(products, scores, rtol=1e-5, atol=1e-4)
+    assert frame.sent("head", query) is query and frame.lacking("head", query) == 0.0
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_a_section_for_seeds_finds_what_the_store_finds(
+    elasticsearch_url: str, index_name: str, world: World, tmp_path, weight: float
+) -> None:
+    url, settings = f"{elasticsearch_url}/{index_name}", ExpandSettings(both_directions=weight)
+    serve(world, url, tmp_path)
+    index = read_index(ask("GET", f"{url}/_mapping")[1])
+    fields = {"_source": ["place", "rows"]}
+    seeds = [each for name in ("3", "0") for each in search(url, {"query": {"term": {"id": name}}, **fields})]
+    found = search(url, {"knn": knn_of_seeds(seeds, 10, index, settings), "size": 10, **fields})
+    places = np.array(sorted(each["_source"]["place"] for each in seeds))
+    with contextlib.closing(ElasticStore.open(url)) as store:
+        reader = store.begin()
+        (rows,) = reader.answer([Rows(places)])
+        field, query = ("pair" if weight else "head"), query_vector(rows, weight)
+        (hits,) = reader.answer([Nearest(field, query, 10, places)])
+    assert [each["_source"]["place"] for each in found] == hits.positions.tolist()
+    scores = MemoryStore.open(world.index).nearest(Nearest(field, query, 10, places))
+    assert hits.positions.tolist() == scores.positions.tolist() and hits.floor == pytest.approx(scores.floor, rel=1e-5)

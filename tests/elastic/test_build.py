@@ -19,6 +19,7 @@ from elastic.worlds import COUNT, TRAINED, World, entities_of, letters
 from entity_expand.corpus import Corpus
 from entity_expand.elastic.bodies import VectorOptions, decode_floats
 from entity_expand.elastic.documents import record_of, unpack_rows
+from entity_expand.elastic.hybrid import read_index
 from entity_expand.encoder import FakeEncoder
 from entity_expand.errors import ConfigError, IndexMismatchError, RejectedError, ServerError, StoreBusyError, StoreError
 from entity_expand.stores.memory import MemoryStore
@@ -105,7 +106,8 @@ def test_vectors_arrive_in_either_form(world: World, packed: bool, monkeypatch: 
     body = {"query": {"ids": {"values": ["5"]}}, "fields": ["head", "pair"], "_source": False}
     (hit,) = world.ask("POST", "/_search", body)["hits"]["hits"]
     np.testing.assert_array_equal(np.float32(hit["fields"]["head"][:17]), rows.head[0])
-    np.testing.assert_array_equal(np.float32(hit["fields"]["pair"][17:34]), rows.scaled[0])
+    frame = read_index(world.ask("GET", "/_mapping")).frame
+    np.testing.assert_array_equal(np.float32(hit["fields"]["pair"]), frame.vectors(rows, ("pair",))["pair"][0])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A short cut of the fault sweep, and that it notices what it is there for."""
+"""A short cut of the fault sweep, and that it notices what it is there for; test_build.py kills a server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from entity_expand.elastic.address import parse_address
 from entity_expand.elastic.connection import Connection
 from entity_expand.errors import UnreachableError
 from indexer.elastic.lease import LEASES, Lease
-from servers.elasticsearch_node import Node, ask
+from servers.elasticsearch_node import ask
 from servers.faults import Faults
 from servers.fixtures import delete_all
 from servers.proxy import Proxy
@@ -58,6 +58,7 @@ def truth(faults: Modules, worker, elasticsearch_url: str):
     delete_all(elasticsearch_url, name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "count"), [("kill", 5), ("proxy", 2), ("both", 2)])
 def test_indexing_goes_on_to_the_same_end(
     faults: Modules, worker, truth, elasticsearch_url: str, index_name: str, kind: str, count: int
@@ -70,15 +71,6 @@ def test_indexing_goes_on_to_the_same_end(
     assert total.kills == {"kill": count, "proxy": 0, "both": 2 * count}[kind]
     assert (total.injected.total() > 0) == (kind != "kill")
     assert total.looks > total.runs == count
-
-
-@pytest.mark.slow
-def test_indexing_outlives_the_death_of_the_server(faults: Modules, worker, truth, tmp_path: Path) -> None:
-    with Node(tmp_path / "node", heap="400m") as node:
-        what = next(faults.sweep.disturbances("server", 1, SEED, truth))
-        found = faults.runs.run_indexing(worker, node, truth, replace(what, older=True))
-    assert found.problems == []
-    assert (found.kills, found.again) == (1, 0)
 
 
 @pytest.fixture(scope="module")
