@@ -47,7 +47,7 @@ class SearchOptions:
     """How searches are made.
 
     Attributes:
-        candidates: Entities that a graph looks at per search, at least those asked for; None for half as many again.
+        candidates: Entities that a graph looks at per search, at least those asked for; None for twice those.
         rescore: With a quantised index, times the size that is scored again; None for what the index says.
         allow_scripts: Whether callers' own queries may hold scripts.
     """
@@ -100,8 +100,8 @@ def nearest(asked: Nearest, view: View, options: SearchOptions) -> Searches[Hits
         size,
         excluded=asked.excluded,
         filtered=asked.filter,
-        candidates=options.candidates or max(size + size // 2, size + 100),
-        rescore=(options.rescore or vectors.rescore) if vectors.quantised else None,
+        candidates=options.candidates or 2 * size,
+        rescore=options.rescore or vectors.oversample if vectors.quantised else None,
         packed=view.state.packed,
         allow_scripts=options.allow_scripts,
     )

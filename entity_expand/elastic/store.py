@@ -70,8 +70,7 @@ class ElasticStore:
             timeout: Seconds that a run may take if it does not say.
             cache_bytes: Memory for rows that were fetched before.
             recheck: Seconds after which a new run looks whether NAME stands for another index.
-            candidates: Entities that a graph looks at per search, at least those asked for; None for half as many
-                again, and at least 100 more.
+            candidates: Entities that a graph looks at per search, at least those asked for; None for twice those.
             rescore: With a quantised index, how many times the entities asked for are scored again by the full
                 vectors; None for what the index says.
             allow_scripts: Whether callers' own queries may hold scripts, which run on the server.

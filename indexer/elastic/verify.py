@@ -208,7 +208,7 @@ def _ask(
     lines = []
     for query in queries:
         section = knn(
-            field, query, size, candidates=_CANDIDATES, rescore=meta.vectors.rescore, packed=False
+            field, query, size, candidates=_CANDIDATES, rescore=meta.vectors.oversample, packed=False
         )  # in the form that every server takes
         body = {"knn": section, "size": size, "_source": False, "docvalue_fields": ["place"]}
         lines += [b"{}", json.dumps(body).encode()]

@@ -89,7 +89,7 @@ def test_a_nearest_search_is_sent_like_this() -> None:
             "field": "head",
             "query_vector": VECTOR,
             "k": 2,
-            "num_candidates": 102,
+            "num_candidates": 4,
             "filter": {
                 "bool": {
                     "must_not": [{"terms": {"place": [4, 9]}}],
@@ -215,13 +215,15 @@ def test_graphs_and_quantised_vectors() -> None:
     def section(seen: View, options: SearchOptions, size: int = 400) -> Any:
         return next(asked(Nearest("head", QUERY, size, NONE), seen=seen, options=options)).body["knn"]  # type: ignore[index]
 
-    assert section(view(VectorOptions("hnsw")), SearchOptions())["num_candidates"] == 600
+    assert section(view(VectorOptions("hnsw")), SearchOptions())["num_candidates"] == 800
     assert section(view(VectorOptions("hnsw")), SearchOptions(candidates=1000))["num_candidates"] == 1000
     assert section(view(VectorOptions("hnsw")), SearchOptions(candidates=10))["num_candidates"] == 400
     assert "rescore_vector" not in section(view(VectorOptions("hnsw")), SearchOptions(rescore=3.0))
     quantised = view(VectorOptions("bbq_hnsw", rescore=2.0))
     assert section(quantised, SearchOptions())["rescore_vector"] == {"oversample": 2.0}
     assert section(quantised, SearchOptions(rescore=3.0))["rescore_vector"] == {"oversample": 3.0}
+    for method, times in (("bbq_flat", 4.0), ("int8_hnsw", 2.0)):
+        assert section(view(VectorOptions(method)), SearchOptions())["rescore_vector"] == {"oversample": times}
     assert section(view(packed=False), SearchOptions())["query_vector"] == [1.0, -2.0, 0.5, 3.0, 0.0, 0.0, 0.0, 0.0]
 
 
