@@ -39,7 +39,7 @@ class ExpandSettings:
     both_directions: float = 0.0
     space: Literal["heads", "features"] = "heads"
     search: SearchSettings = field(default_factory=SearchSettings)
-    pool_size: int = 400
+    pool_size: int = 1000
     max_fetches: int | None = None
 
     def __post_init__(self) -> None:

@@ -19,7 +19,7 @@ from entity_expand.types import AnyArray, Float32, Float64, Int64
 
 # Probabilities below this are floored: a zero would make a divergence infinite (NOTES.md section 9.4).
 _SMALLEST_PROBABILITY = 1e-300
-_ROOM = 4096
+_ROOM = 512
 
 
 class Pool(Protocol):

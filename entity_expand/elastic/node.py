@@ -7,11 +7,10 @@ bounds each read, so that it waits without end for a server that sends a byte no
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
@@ -24,6 +23,7 @@ from entity_expand.errors import AccessError, ServerError, StoreError, Unreachab
 
 CONNECT_SECONDS = 5.0
 CONNECTIONS = 32
+_SLICE = 1 << 20
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 CAP_KEY = "_entity_expand_cap"
@@ -57,6 +57,12 @@ class SingleNode(NodePool):
 
     def mark_live(self, node: Any) -> None:
         """Do nothing."""
+
+
+async def _sliced(body: bytes) -> AsyncIterator[bytes]:
+    """Yield a large body in parts: sent as one, it would go out at once, and nobody could end that."""
+    for start in range(0, len(body), _SLICE):
+        yield body[start : start + _SLICE]
 
 
 class _NodeAnswer(NamedTuple):
@@ -96,9 +102,12 @@ class Node(BaseAsyncNode):
             RefusedError: The answer's status is no success.
             BrokenError: No whole answer came.
         """
-        content = io.BytesIO(body) if body else None  # bytes would go out at once, however many, and block the loop
         sent = self._headers.copy()
         sent.update(headers or {})
+        content: bytes | AsyncIterator[bytes] | None = body
+        if body and len(body) > _SLICE:
+            content = _sliced(body)
+            sent["content-length"] = str(len(body))
         broken: BrokenError
         try:
             url = URL(self.base_url + target, encoded=True)

@@ -48,7 +48,7 @@ META, NAMES, HEAD, SCALED, SCALARS, TABLE = (
     "table.npy",
 )
 _META_CAP = 1 << 20
-_SCAN_BYTES = 1 << 28
+_SCAN_BYTES, _MEAN_BYTES = 1 << 28, 1 << 25
 _SMALLEST_NORM = 1e-12
 
 
@@ -246,7 +246,7 @@ def _statistics(meta: IndexMeta, rows: EntityRows) -> tuple[Facts, Float64]:
 
 def centred_norms(rows: EntityRows) -> tuple[Float64, Float64]:
     """Return the mean (D,) of the features of all entities, and the norms (n,) of the features less that mean."""
-    step = max(1, _SCAN_BYTES // (8 * rows.scaled.shape[1]))
+    step = max(1, _MEAN_BYTES // (8 * rows.scaled.shape[1]))
     starts = range(0, len(rows), step)
     mean = np.zeros(rows.scaled.shape[1] - 1)
     for start in starts:
