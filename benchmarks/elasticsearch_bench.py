@@ -42,8 +42,11 @@ class Server:
         return json.loads(self.raw(method, path, None if body is None else json.dumps(body).encode()))
 
     def exists(self, index: str) -> bool:
-        """Return whether an index exists."""
-        return bool(self.call("GET", f"/_resolve/index/{index}*")["indices"])
+        """Return whether an index exists; if so, wait until it can be searched, as after a start of the server."""
+        found = bool(self.call("GET", f"/_resolve/index/{index}*")["indices"])
+        if found:
+            self.call("GET", f"/_cluster/health/{index}?wait_for_status=yellow&timeout=120s")
+        return found
 
     def drop(self, index: str) -> None:
         """Delete an index if it exists."""
