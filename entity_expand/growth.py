@@ -184,7 +184,7 @@ class Growth:
 
     def _draw(self, target: int) -> Reach:
         """Draw the inner circle around the present query, and begin a search in it."""
-        near, floor = self._nearest(max(_NEAR, target))
+        near, floor = self._nearest(max(_NEAR, target, self._settings.widest))
         new = np.setdiff1d(near, self._places)
         places = np.union1d(self._places, new)
         if len(new):

@@ -99,6 +99,16 @@ def test_fetched_pools_give_the_list_of_a_full_scan(world, weight: float, pool_s
         assert not set(excluded) & set(pooled.positions)
 
 
+def test_a_window_wider_than_the_inner_circle_ends(world) -> None:
+    seeds = np.flatnonzero(world.label == 1)[:3]
+    settings = ExpandSettings(search=SearchSettings(window=200), pool_size=50)
+    whole = search_whole(TablePool(world.table, world.rows, 300), seeds, 30, settings.search, NOBODY)
+    reader = ScanReader(world.rows)
+    found = run(plan(seeds, 30, settings, NOBODY, reader.facts), reader)
+    assert found.positions.tolist() == whole.positions.tolist() and found.exact
+    assert reader.asked < 6
+
+
 def test_a_budget_of_fetches_ends_early_and_says_so(world) -> None:
     seeds = np.flatnonzero(world.label == 1)[:3]
     store = ScanReader(world.rows)
