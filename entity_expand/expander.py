@@ -7,9 +7,10 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from entity_expand.drive import run_many, run_many_async
+from entity_expand.elastic.address import Credentials, is_address
+from entity_expand.elastic.address import credentials as find_credentials
 from entity_expand.errors import CorpusError, IndexChangedError, QueryError
 from entity_expand.expand import ExpandQuery, expansion
 from entity_expand.files import confined
@@ -18,21 +19,17 @@ from entity_expand.results import Expansion
 from entity_expand.stores.base import AsyncStore, Evidence, Filter, Reader, Steps, Store
 from entity_expand.stores.memory import MemoryStore
 
-if TYPE_CHECKING:
-    from entity_expand.elastic.address import Credentials
-
 _ATTEMPTS = 3
 
 
 def open_store(index: Path | str, credentials: Credentials | None = None) -> Store:
     """Open an index folder or an index on a search server; arguments and errors as for `Expander.open`."""
-    if not isinstance(index, str) or not index.lower().startswith(("http://", "https://")):
+    if not isinstance(index, str) or not is_address(index):
         return MemoryStore.open(index)
     # The client of the server is large; who has a folder need not wait for it.
-    from entity_expand.elastic.address import credentials as found
     from entity_expand.elastic.store import ElasticStore
 
-    return ElasticStore.open(index, credentials or found(None, os.environ))
+    return ElasticStore.open(index, credentials or find_credentials(None, os.environ))
 
 
 class _Attempts:
@@ -178,10 +175,9 @@ class AsyncExpander:
     @classmethod
     async def open(cls, index: str, *, credentials: Credentials | None = None) -> AsyncExpander:
         """Open an index on a search server; arguments and errors as for `Expander.open`."""
-        from entity_expand.elastic.address import credentials as found
         from entity_expand.elastic.store import AsyncElasticStore
 
-        return cls(await AsyncElasticStore.open(index, credentials or found(None, os.environ)))
+        return cls(await AsyncElasticStore.open(index, credentials or find_credentials(None, os.environ)))
 
     async def __aenter__(self) -> AsyncExpander:
         return self
