@@ -1,0 +1,36 @@
+"""The sizes and the form of what is trained above the backbones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from entity_expand.config import check, setting
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The trained part above the backbones (visual transformer, cross transformer, three heads).
+
+    Attributes:
+        form: "paper" drops logits out in training, keeps the text backbone's own dropout off and masks with -1e9;
+            "corrected" leaves logits alone, uses the text backbone's dropout in trained layers and masks with -1e4.
+        norm: "sublayer" normalises a sub-layer's output before the residual sum, as the paper's code does; "pre"
+            normalises its input.
+        heads, mlp, visual_layers, cross_layers, dropout: Sizes of both transformers.
+        head_dropout: Dropout of the visual linear layer and of the entity head.
+        clusters: Columns of the cluster head.
+    """
+
+    form: Literal["paper", "corrected"] = "corrected"
+    norm: Literal["sublayer", "pre"] = "sublayer"
+    heads: int = setting(12, low=1)
+    mlp: int = setting(3072, low=1)
+    visual_layers: int = setting(3, low=0)
+    cross_layers: int = setting(3, low=1)
+    dropout: float = setting(0.1, low=0.0, high=0.9)
+    head_dropout: float = setting(0.2, low=0.0, high=0.9)
+    clusters: int = setting(71, low=2)
+
+    def __post_init__(self) -> None:
+        check(self)

@@ -1,0 +1,46 @@
+"""All settings of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from entity_expand.config import check, read_toml
+from entity_expand.errors import ConfigError
+from training.config.backbones import TextSettings, VisionSettings
+from training.config.data import DataSettings
+from training.config.loop import LoopSettings
+from training.config.network import ModelConfig
+from training.config.tasks import MiningSettings, TaskSettings
+from training.config.validation import ValidationSettings
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """All settings of a run; each attribute is one table of the TOML file."""
+
+    text: TextSettings = field(default_factory=TextSettings)
+    vision: VisionSettings = field(default_factory=VisionSettings)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataSettings = field(default_factory=DataSettings)
+    tasks: TaskSettings = field(default_factory=TaskSettings)
+    mining: MiningSettings = field(default_factory=MiningSettings)
+    validation: ValidationSettings = field(default_factory=ValidationSettings)
+    loop: LoopSettings = field(default_factory=LoopSettings)
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.data.distort and not self.vision.trained:
+            raise ConfigError(
+                f"data.distort is {self.data.distort}, but vision.trained is false, and a frozen backbone sees each "
+                "picture once; set vision.trained = true, or leave data.distort out."
+            )
+
+    @classmethod
+    def read(cls, path: Path) -> TrainingConfig:
+        """Read a TOML file.
+
+        Raises:
+            ConfigError: A setting is unknown, of a wrong type or out of range.
+        """
+        return read_toml(path, cls)
