@@ -7,6 +7,7 @@ EntityExpandError
 │   └── ImageError         a picture is too large, of an unknown format or broken
 ├── CheckpointError        a training checkpoint is missing, incomplete or does not fit
 ├── TrainingError          training cannot start or go on, as with a loss that is not finite
+│   └── TrainingStopped    training was asked to end, as by Ctrl-C, and its progress is saved
 ├── BundleError            a bundle is missing, damaged, of another version or does not fit
 │   └── ParityError        an exported graph differs from the model it came from
 ├── EncoderError           the encoder could not be loaded or refused its input
@@ -61,6 +62,10 @@ class CheckpointError(EntityExpandError):
 
 class TrainingError(EntityExpandError):
     """Training cannot start or go on, as with a loss that is not finite."""
+
+
+class TrainingStopped(TrainingError):  # noqa: N818 - nothing went wrong
+    """Training was asked to end before its last epoch; its progress is saved."""
 
 
 class BundleError(EntityExpandError):

@@ -53,24 +53,40 @@ class TextCache:
     padding: int
     mask: int
 
-    def padded(self, items: Int64) -> tuple[AnyArray, Int64, Int64]:
+    def padded(self, items: Int64, multiple: int = 1) -> tuple[AnyArray, Int64, Int64]:
         """Gather items.
 
         Args:
             items: (B,) int64.
+            multiple: L is a multiple of it.
 
         Returns:
             (B, L) int64 padded ids or (B, L, D) float16 states, (B, L) int64 mask, (B,) int64 mask positions.
         """
-        starts = self.offsets[items]
-        lengths = self.offsets[items + 1] - starts
-        mask = (np.arange(lengths.max())[None, :] < lengths[:, None]).astype(np.int64)  # (B, L)
+        places, mask, positions = self.places(items, multiple)
+        starts, lengths = places[:, 0].tolist(), mask.sum(1).tolist()
         source = self.ids if self.states is None else self.states
         dtype, blank = (np.int64, self.padding) if self.states is None else (np.float16, 0)
         gathered = np.full((*mask.shape, *source.shape[1:]), blank, dtype)
-        for row, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
+        for row, (start, length) in enumerate(zip(starts, lengths, strict=True)):
             gathered[row, :length] = source[start : start + length]
-        return gathered, mask, self.mask_position[items].astype(np.int64)
+        return gathered, mask, positions
+
+    def places(self, items: Int64, multiple: int = 1) -> tuple[Int64, Int64, Int64]:
+        """Return where items are: (B, L) int64 places among all tokens, mask and mask positions as of `padded`.
+
+        Places of padding are some of the item's own.
+        """
+        starts = self.offsets[items]
+        lengths = self.offsets[items + 1] - starts
+        width = -(-int(lengths.max()) // multiple) * multiple
+        within = np.arange(width)[None, :]
+        mask = (within < lengths[:, None]).astype(np.int64)  # (B, L)
+        return starts[:, None] + within * mask, mask, self.mask_position[items].astype(np.int64)
+
+    def only_ids(self) -> TextCache:
+        """Return the cache with ids alone, as if nothing were frozen."""
+        return replace(self, states=None)
 
     def context(self, items: Int64) -> Bool:
         """Return where items have words around the mentions: not at start, end, masks and padding.
@@ -79,9 +95,9 @@ class TextCache:
             items: (B,) int64.
 
         Returns:
-            (B, L) bool, of the shape of the mask that `padded` gives.
+            (B, L) bool, of the shape of the mask that `padded` gives without a multiple.
         """
-        ids, mask, _ = replace(self, states=None).padded(items)
+        ids, mask, _ = self.only_ids().padded(items)
         found: Bool = (mask == 1) & (ids != self.mask)
         found[:, 0] = False
         found[np.arange(len(items)), mask.sum(1) - 1] = False

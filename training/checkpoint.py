@@ -1,52 +1,32 @@
-"""Checkpoints: folders `step-N` that appear whole, and a pointer to the newest."""
+"""Checkpoints: folders `step-N`, and pointers to the newest and to the best."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from entity_expand.config import from_mapping, to_mapping
+from entity_expand.config import from_mapping
 from entity_expand.errors import CheckpointError, ConfigError
-from entity_expand.files import confined, discard, new_folder, read_capped, read_json, write_json, write_text
+from entity_expand.files import confined, read_capped, read_json
 from entity_expand.image import ImageConfig
 from entity_expand.text import TextConfig
 from entity_expand.types import Entity
-from training.backbones import describe_text, image_config, load_vision, text_like
+from training.backbones import image_config, load_vision, text_like
 from training.config import TrainingConfig
 from training.model import MultiExpan
-from training.text import TextEncoder
+from training.pairs import EntityLists
+from training.progress import Progress
+from training.tensors import read_tensors
 
 FORMAT, VERSION = "entity-expand checkpoint", 1
-_POINTER = "latest.json"
-_JSON_CAP, _ENTITIES_CAP = 1 << 20, 4 << 30
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands; the sampler needs no more than epoch and batch, its draws depend on the seed alone.
-
-    Attributes:
-        step: Steps done.
-        epoch: The epoch that comes next or is under way, from 0.
-        batch: Batches of that epoch that are done.
-        pairs, loss, hits: Sums over that epoch's samples so far.
-    """
-
-    step: int = 0
-    epoch: int = 0
-    batch: int = 0
-    pairs: int = 0
-    loss: float = 0.0
-    hits: int = 0
+LATEST, BEST, FROZEN = "latest.json", "best.json", "model-frozen.safetensors"
+Which: TypeAlias = Literal["latest", "best", "preferred"]
+JSON_CAP, _ENTITIES_CAP = 1 << 20, 4 << 30
 
 
 @dataclass(frozen=True)
@@ -100,7 +80,7 @@ class Checkpoint:
         try:
             text = text_like(self.config.text, dict(self.text))
             vision = load_vision(self.config.vision, pretrained=False)
-            model = MultiExpan(self.config.model, text, vision, len(self.entities))
+            model = MultiExpan(self.config.model, text, vision, len(self.entities), self.config.tasks)
             model.load_state_dict(dict(self.model_state))
         except (RuntimeError, ConfigError, ValueError) as problem:
             raise CheckpointError(f"{self.path} does not hold the weights of its settings: {problem}") from problem
@@ -108,55 +88,27 @@ class Checkpoint:
 
     def optimizer_tensors(self) -> dict[str, Tensor]:
         """Read the optimiser's state."""
-        return _tensors(self.path / "optimizer.safetensors")
+        return read_tensors(self.path / "optimizer.safetensors")
 
-    def random_states(self) -> dict[str, Tensor]:
-        """Read the states of torch's generators by device type."""
-        return _tensors(self.path / "rng.safetensors")
+    def teacher_tensors(self) -> dict[str, Tensor]:
+        """Read the weights of the momentum copy.
+
+        Raises:
+            CheckpointError: There are none.
+        """
+        return read_tensors(self.path / "teacher.safetensors")
+
+    def lists(self) -> EntityLists | None:
+        """Read the lists that pairs come from; None if there were none yet."""
+        path = self.path / "lists.safetensors"
+        if not path.is_file():
+            return None
+        return EntityLists.unpacked({name: value.numpy() for name, value in read_tensors(path).items()})
 
 
 def text_config(config: TrainingConfig) -> TextConfig:
     """Return how sentences become ids."""
     return TextConfig(max_length=config.text.max_length, form=config.text.form)
-
-
-def save_checkpoint(
-    run: Path,
-    model: MultiExpan,
-    config: TrainingConfig,
-    entities: tuple[Entity, ...],
-    corpus_hash: str,
-    progress: Progress,
-    optimizer: dict[str, Tensor],
-    random: dict[str, Tensor],
-    *,
-    keep: int,
-) -> Path:
-    """Write a checkpoint under `run`, point to it, and remove all but the `keep` newest.
-
-    A crash at any moment leaves the pointer on a whole checkpoint.
-    """
-    name = f"step-{progress.step:08d}"
-    folder = run / name
-    with new_folder(folder) as beside:
-        state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-        save_file(state, beside / "model.safetensors")
-        save_file(optimizer, beside / "optimizer.safetensors")
-        save_file(random, beside / "rng.safetensors")
-        write_json(beside / "config.json", to_mapping(config))
-        for weights in beside.glob("*.safetensors"):  # the library makes them unreadable for others
-            weights.chmod((beside / "config.json").stat().st_mode)
-        rows = (json.dumps({"id": entity.id, "name": entity.name}, ensure_ascii=False) for entity in entities)
-        write_text(beside / "entities.jsonl", "".join(f"{row}\n" for row in rows))
-        shutil.copyfile(run / "tokenizer.json", beside / "tokenizer.json")
-        text = describe_text(model.text) if isinstance(model.text, TextEncoder) else {}
-        about = {"format": FORMAT, "version": VERSION, "corpus_hash": corpus_hash, "text": text}
-        write_json(beside / "state.json", {**about, "progress": vars(progress)})
-    write_json(run / _POINTER, {"checkpoint": name})
-    for old in sorted(run.glob("step-*"))[:-keep]:
-        if old != folder:
-            discard(old)
-    return folder
 
 
 def newest(run: Path) -> Path | None:
@@ -165,65 +117,71 @@ def newest(run: Path) -> Path | None:
     Raises:
         CheckpointError: The pointer is damaged or points to nothing.
     """
-    if not (run / _POINTER).is_file():
+    return _pointed(run, LATEST)
+
+
+def best(run: Path) -> Path | None:
+    """Return the folder of the checkpoint that was best on the validation queries, or None if none was measured.
+
+    Raises:
+        CheckpointError: The pointer is damaged or points to nothing.
+    """
+    return _pointed(run, BEST)
+
+
+def _pointed(run: Path, pointer: str) -> Path | None:
+    if not (run / pointer).is_file():
         return None
-    name = read_json(run / _POINTER, _JSON_CAP, CheckpointError).get("checkpoint")
+    name = read_json(run / pointer, JSON_CAP, CheckpointError).get("checkpoint")
     if not isinstance(name, str):
-        raise CheckpointError(f"{run / _POINTER} should name a checkpoint, not {name!r}.")
+        raise CheckpointError(f"{run / pointer} should name a checkpoint, not {name!r}.")
     folder = confined(run, name, CheckpointError)
     if not folder.is_dir():
-        raise CheckpointError(f"{run / _POINTER} names {name}, which is missing.")
+        raise CheckpointError(f"{run / pointer} names {name}, which is missing.")
     return folder
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint: its own folder, or a run's, of which the newest is taken.
+def load_checkpoint(path: Path, which: Which = "latest") -> Checkpoint:
+    """Read a checkpoint: its own folder, or a run's.
+
+    Args:
+        path: The folder.
+        which: Which one of a run: the "latest", the "best", or the best if there is one and else the latest.
 
     Raises:
         CheckpointError: It is missing, damaged, or of another version.
     """
-    folder = path if (path / "state.json").is_file() else newest(path)
-    if folder is None:
-        raise CheckpointError(f"{path} holds no checkpoint; give the folder that `entity-expand train` wrote.")
-    state = read_json(folder / "state.json", _JSON_CAP, CheckpointError)
+    folder = path if (path / "state.json").is_file() else _of_run(path, which)
+    state = read_json(folder / "state.json", JSON_CAP, CheckpointError)
     if (state.get("format"), state.get("version")) != (FORMAT, VERSION):
         raise CheckpointError(
             f"{folder} is {state.get('format')!r} version {state.get('version')!r}, expected {FORMAT!r} {VERSION}."
         )
     try:
-        config = from_mapping(TrainingConfig, read_json(folder / "config.json", _JSON_CAP, CheckpointError))
-        progress = from_mapping(Progress, state["progress"])
+        config = from_mapping(TrainingConfig, read_json(folder / "config.json", JSON_CAP, CheckpointError))
+        known = {each.name for each in fields(Progress)}
+        progress = from_mapping(Progress, {key: value for key, value in state["progress"].items() if key in known})
         corpus_hash, text = str(state["corpus_hash"]), dict(state["text"])
         entities = _entities(folder / "entities.jsonl")
     except (ConfigError, KeyError, TypeError, ValueError) as problem:
         raise CheckpointError(f"{folder} is damaged: {problem}") from problem
-    weights = _tensors(folder / "model.safetensors")
+    weights = read_tensors(folder / "model.safetensors")
+    if state.get("frozen"):
+        weights |= read_tensors(folder / FROZEN)
     return Checkpoint(folder, config, entities, corpus_hash, progress, text, weights)
+
+
+def _of_run(run: Path, which: Which) -> Path:
+    folder = best(run) if which != "latest" else None
+    if folder is None and which != "best":
+        folder = newest(run)
+    if folder is None:
+        reason = "no best checkpoint; take the latest" if which == "best" and newest(run) else "no checkpoint"
+        raise CheckpointError(f"{run} holds {reason}; give the folder that `entity-expand train` wrote.")
+    return folder
 
 
 def _entities(path: Path) -> tuple[Entity, ...]:
     lines = read_capped(path, _ENTITIES_CAP, CheckpointError).decode().split("\n")
     rows = [json.loads(line) for line in lines if line]
     return tuple(Entity(id=str(row["id"]), name=str(row["name"])) for row in rows)
-
-
-def _tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return dict(load_file(path))
-    except (OSError, SafetensorError) as problem:
-        raise CheckpointError(f"Cannot read {path}: {problem}") from problem
-
-
-def random_states(device: torch.device) -> dict[str, Tensor]:
-    """Return the states of torch's generators by device type."""
-    states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
-
-
-def set_random_states(states: Mapping[str, Tensor], device: torch.device) -> None:
-    """Put back what `random_states` gave."""
-    torch.set_rng_state(states["cpu"])
-    if device.type == "cuda" and "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"], device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,16 +35,20 @@ class TrainingSet:
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's input.
+    """What the network is shown.
 
     Attributes:
-        text: (B, L) int64 ids, or (B, L, D) float16 states of the frozen layers.
+        text: (B, L) int64 ids, or (B, L, D) float16 states of the frozen layers; or, until `training.held` has put
+            them there, (B, L) int64 places among states that lie on the device.
         attention_mask: (B, L) int64, 0 for padding and hidden words.
         mask_position: (B,) int64.
         pictures: (B, P, C) float16 tokens of a frozen backbone, or (B, 3, H, W) pixels: uint8, or, once they are
-            distorted, float32 in [0, 1].
+            distorted, float32 in [0, 1]; or (B,) int64 rows among those that lie on the device, -1 for none.
         image_present: (B,) float32.
         labels: (B,) int64.
+        paired: (B,) bool, where text and picture are both shown and belong together.
+        word_ids: (B, L) int64 ids of which some are hidden or replaced; None without masked language modelling.
+        word_targets: (B, L) int64, the former id at those places and -100 elsewhere; likewise.
     """
 
     text: Tensor
@@ -52,6 +57,14 @@ class Batch:
     pictures: Tensor
     image_present: Tensor
     labels: Tensor
+    paired: Tensor
+    word_ids: Tensor | None = None
+    word_targets: Tensor | None = None
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """Return the batch with every tensor changed."""
+        changed = {name: change(value) for name, value in vars(self).items() if value is not None}
+        return Batch(**changed)
 
 
 def training_set(corpus: Corpus, settings: DataSettings) -> TrainingSet:
@@ -86,6 +99,19 @@ def _select(corpus: Corpus, split: str) -> Int64:
     return corpus.select(split)
 
 
+def stream(purpose: int, seed: int, epoch: int, step: int, *further: int) -> np.random.Generator:
+    """Return the generator of one purpose in one step; the same arguments give the same numbers.
+
+    Args:
+        purpose: Keeps the draws of different purposes apart.
+        seed: Of the run.
+        epoch: From 0.
+        step: In the epoch, from 0.
+        further: What else tells draws apart; zeros count for nothing.
+    """
+    return np.random.default_rng((seed, purpose, epoch, step, *(number for number in further if number)))
+
+
 def epoch_rows(labels: Int64, per_entity: int | None, seed: int, epoch: int) -> Int64:
     """Return the rows of an epoch in the order they are trained on.
 
@@ -109,7 +135,7 @@ def epoch_rows(labels: Int64, per_entity: int | None, seed: int, epoch: int) -> 
 
 
 def hidden_parts(
-    has_text: Bool, has_picture: Bool, shares: tuple[float, float], seed: int, epoch: int, step: int
+    has_text: Bool, has_picture: Bool, shares: tuple[float, float], seed: int, epoch: int, step: int, view: int = 0
 ) -> tuple[Bool, Bool]:
     """Draw which pictures and which texts of a step are hidden.
 
@@ -122,16 +148,17 @@ def hidden_parts(
         seed: Of the run.
         epoch: From 0.
         step: In the epoch, from 0.
+        view: 0 for samples, 1 for pairs, whose draws are their own.
 
     Returns:
         (B,) bool hidden pictures, (B,) bool hidden texts.
     """
-    draw = np.random.default_rng((seed, _HIDE, epoch, step)).random(len(has_text))
+    draw = stream(_HIDE, seed, epoch, step, view).random(len(has_text))
     both = has_text & has_picture
     return both & (draw < shares[0]), both & (draw >= 1.0 - shares[1])
 
 
-def hidden_words(context: Bool, share: float, seed: int, epoch: int, step: int) -> Bool:
+def hidden_words(context: Bool, share: float, seed: int, epoch: int, step: int, view: int = 0) -> Bool:
     """Draw which words of a step are hidden, each on its own.
 
     Args:
@@ -140,15 +167,16 @@ def hidden_words(context: Bool, share: float, seed: int, epoch: int, step: int) 
         seed: Of the run.
         epoch: From 0.
         step: In the epoch, from 0.
+        view: 0 for samples, 1 for pairs, whose draws are their own.
 
     Returns:
         (B, L) bool.
     """
-    draw = np.random.default_rng((seed, _WORDS, epoch, step)).random(context.shape)
+    draw = stream(_WORDS, seed, epoch, step, view).random(context.shape)
     return context & (draw < share)
 
 
-def picture_rows(rows: Int64, trained: int, share: float, seed: int, epoch: int, step: int) -> Int64:
+def picture_rows(rows: Int64, trained: int, share: float, seed: int, epoch: int, step: int, view: int = 0) -> Int64:
     """Draw whose picture each sample of a step is shown.
 
     Args:
@@ -158,9 +186,10 @@ def picture_rows(rows: Int64, trained: int, share: float, seed: int, epoch: int,
         seed: Of the run.
         epoch: From 0.
         step: In the epoch, from 0.
+        view: 0 for samples, 1 for pairs, whose draws are their own.
 
     Returns:
         (B,) int64 samples.
     """
-    generator = np.random.default_rng((seed, _WRONG, epoch, step))
+    generator = stream(_WRONG, seed, epoch, step, view)
     return np.where(generator.random(len(rows)) < share, generator.integers(0, trained, len(rows)), rows)

@@ -12,7 +12,7 @@ _TURN, _SCALE, _SHIFT, _CHANNEL, _NOISE = 0.3, 0.5, 0.5, 0.4, 0.02
 _DARKEST = 1e-4
 
 
-def step_generator(device: torch.device, seed: int, epoch: int, step: int) -> torch.Generator:
+def step_generator(device: torch.device, seed: int, epoch: int, step: int, *further: int) -> torch.Generator:
     """Return a generator for one step; the same arguments give the same numbers.
 
     Args:
@@ -20,8 +20,11 @@ def step_generator(device: torch.device, seed: int, epoch: int, step: int) -> to
         seed: Of the run.
         epoch: From 0.
         step: In the epoch, from 0.
+        further: What else tells draws apart; zeros at the end count for nothing.
     """
-    state = np.random.SeedSequence((seed, _STREAM, epoch, step)).generate_state(1, np.uint64)
+    while further and not further[-1]:
+        further = further[:-1]
+    state = np.random.SeedSequence((seed, _STREAM, epoch, step, *further)).generate_state(1, np.uint64)
     return torch.Generator(device).manual_seed(int(state[0]))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -15,9 +15,14 @@ from entity_expand.corpus import Corpus
 from entity_expand.errors import CheckpointError
 from entity_expand.files import write_json
 from training.arrays import exclusive
-from training.checkpoint import Progress, load_checkpoint, newest
+from training.checkpoint import load_checkpoint, newest
 from training.config import TrainingConfig
-from training.trainer import Say, Trainer, device_of
+from training.distributed import World, joined
+from training.parts import device_of
+from training.progress import Progress
+from training.run.trackers import Tracker, Trackers
+from training.stop import Stop
+from training.trainer import Say, Trainer
 
 
 def train(
@@ -28,10 +33,11 @@ def train(
     cache: Path | None = None,
     resume: bool = True,
     say: Say = lambda _: None,
+    trackers: Sequence[Tracker] = (),
 ) -> Progress:
     """Train a model, or go on where an earlier call or process stopped.
 
-    The generators of the caller's torch are left as they were.
+    The generators of the caller's torch are left as they were. Under torchrun all its processes train together.
 
     Args:
         config: All settings; a run goes on only with the settings it began with, but for `loop.epochs`.
@@ -40,22 +46,45 @@ def train(
         cache: Folder for what is computed once; `run`/cache by default.
         resume: Go on if `run` holds a checkpoint; otherwise that is an error.
         say: Receives one line per epoch.
+        trackers: Receive the metrics; closed at the end.
 
     Raises:
         CheckpointError: `run` holds a checkpoint of other settings or another corpus, or `resume` is false.
+        ConfigError: Settings contradict each other or the corpus.
         TrainingError: The corpus has nothing to train on, or the loss is not finite.
+        TrainingStopped: A signal asked the run to end; a checkpoint has been written.
     """
     run.mkdir(parents=True, exist_ok=True)
-    with exclusive(run / ".lock", wait=False), torch.random.fork_rng(), _deterministic(config.loop.device):
-        for left in run.glob(".step-*.part"):
-            shutil.rmtree(left)
+    stop = Stop()
+    with (
+        joined(config.loop.device) as world,
+        _alone_in(run, world),
+        torch.random.fork_rng(),
+        _deterministic(config.loop.device),
+        Trackers(trackers if world.first else ()) as passing,
+        stop.listening(),
+    ):
         folder = newest(run)
         if folder is not None and not resume:
             raise CheckpointError(f"{run} holds a checkpoint already; resume it, or choose another folder.")
         checkpoint = None if folder is None else load_checkpoint(folder)
-        trainer = Trainer(config, corpus, run, cache or run / "cache", checkpoint, say)
-        write_json(run / "config.json", to_mapping(config))
+        trainer = Trainer(
+            config, corpus, run, cache or run / "cache", checkpoint, say, world=world, trackers=passing, stop=stop
+        )
+        if world.first:
+            write_json(run / "config.json", to_mapping(config))
         return trainer.train()
+
+
+@contextlib.contextmanager
+def _alone_in(run: Path, world: World) -> Iterator[None]:
+    """Hold the lock of a run and remove what a crash left, in the first process; the others wait for it."""
+    with exclusive(run / ".lock", wait=False) if world.first else contextlib.nullcontext():
+        if world.first:
+            for left in run.glob(".step-*.part"):
+                shutil.rmtree(left)
+        world.wait()
+        yield
 
 
 @contextlib.contextmanager

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.config import ModelConfig
+from training.config import ModelConfig, TaskSettings
+from training.heads import ImageTextHead, WordsHead
 
 PROJECTION = (256, 128)
 _HIDDEN = {"paper": -1e9, "corrected": -1e4}
@@ -24,6 +25,7 @@ class TextPart(Protocol):
     """What the model needs of its text encoder; `training.text.TextEncoder` has it."""
 
     width: int
+    words: Tensor
 
     def __call__(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Map (B, L) int64 ids and mask to (B, L, D) states."""
@@ -148,9 +150,13 @@ class MultiExpan(nn.Module):
         text: A module that is a `TextPart` of width D.
         vision: A module that is a `VisionPart` with P tokens of width C.
         vocabulary: Number V of entities.
+        tasks: The tasks, of which some need a head that others do not have; None needs none of these.
     """
 
-    def __init__(self, config: ModelConfig, text: nn.Module, vision: nn.Module, vocabulary: int) -> None:
+    def __init__(
+        self, config: ModelConfig, text: nn.Module, vision: nn.Module, vocabulary: int,
+        tasks: TaskSettings | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.config, self.vocabulary = config, vocabulary
         self.text, self.vision = text, vision
@@ -164,6 +170,11 @@ class MultiExpan(nn.Module):
         self.head = EntityHead(width, vocabulary, config)
         self.projection_head = _projection_head(width)
         self.cluster_head = _cluster_head(width, config.clusters)
+        # Last, so that a model without them draws the same weights.
+        self.words_head = WordsHead(width, cast(TextPart, text).words) if tasks and tasks.words else None
+        self.matching_head = nn.Linear(width, 2) if tasks and tasks.matching else None
+        similar = tasks is not None and (tasks.image_text or tasks.matching)
+        self.image_text_head = ImageTextHead(width, tasks.image_text_temperature) if tasks and similar else None
 
     def train(self, mode: bool = True) -> MultiExpan:
         """Set the training flags; frozen backbones stay in evaluation mode, and so does all text in paper form."""
@@ -189,16 +200,20 @@ class MultiExpan(nn.Module):
         Returns:
             h: (B, D).
         """
+        visual = self.visual_rows(tokens)
+        return at_mask(self.cross(states, attention_mask, visual, image_present), mask_position)
+
+    def visual_rows(self, tokens: Tensor) -> Tensor:
+        """Map (B, P, C) tokens of the vision backbone to (B, P, D) rows of the visual transformer."""
         visual = self.visual_linear(tokens) + self.visual_position  # (B, P, D)
-        visual = self.visual_transformer(visual)  # (B, P, D)
-        count = visual.shape[1]
-        shown = image_present.to(states.dtype)[:, None].expand(-1, count)  # (B, P)
+        return cast(Tensor, self.visual_transformer(visual))
+
+    def cross(self, states: Tensor, attention_mask: Tensor, visual: Tensor, image_present: Tensor) -> Tensor:
+        """Return all fused rows (B, L + P, D); arguments as in `fuse`, `visual` from `visual_rows`."""
+        shown = image_present.to(states.dtype)[:, None].expand(-1, visual.shape[1])  # (B, P)
         keys = torch.cat([attention_mask.to(states.dtype), shown], dim=1)  # (B, L + P)
-        fused: Tensor = self.cross_transformer(
-            torch.cat([states, visual.to(states.dtype)], dim=1), keys
-        )  # (B, L + P, D)
-        place = mask_position[:, None, None].expand(-1, 1, fused.shape[2])  # (B, 1, D)
-        return fused.gather(1, place).squeeze(1)  # (B, D)
+        rows = torch.cat([states, visual.to(states.dtype)], dim=1)  # (B, L + P, D)
+        return cast(Tensor, self.cross_transformer(rows, keys))
 
     def encode(
         self, input_ids: Tensor, attention_mask: Tensor, mask_position: Tensor, pixels: Tensor, image_present: Tensor
@@ -249,6 +264,12 @@ class MultiExpan(nn.Module):
     def head_rows(self) -> tuple[Tensor, Tensor]:
         """Return W (V, D) and b (V,), rows in the order of the checkpoint's entities."""
         return self.head.rows.weight, self.head.rows.bias
+
+
+def at_mask(rows: Tensor, mask_position: Tensor) -> Tensor:
+    """Return the rows (B, D) at the masks, of (B, T, D) rows and (B,) int64 positions."""
+    place = mask_position[:, None, None].expand(-1, 1, rows.shape[2])  # (B, 1, D)
+    return rows.gather(1, place).squeeze(1)  # (B, D)
 
 
 def _projection_head(width: int) -> nn.Sequential:

@@ -29,7 +29,8 @@ def optimizer_of(model: nn.Module, settings: LoopSettings) -> torch.optim.AdamW:
         {"params": parameters, "weight_decay": decay, "lr": rate, "scale": rate}
         for (decay, rate), parameters in groups.items()
     ]
-    return torch.optim.AdamW(described, betas=settings.betas, eps=settings.epsilon)
+    on_gpu = any(each.is_cuda for parameters in groups.values() for each in parameters)
+    return torch.optim.AdamW(described, betas=settings.betas, eps=settings.epsilon, fused=on_gpu)
 
 
 def schedule(settings: LoopSettings, step: int, steps: int) -> float:
@@ -74,6 +75,7 @@ def restore_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer, tensor
         name, _, quantity = key.rpartition("/")
         if name not in parameters:
             raise CheckpointError(f"The optimiser's state has {key!r}, but no such parameter is trained.")
-        # AdamW keeps its step counters on the CPU.
-        moved = value if quantity == "step" else value.to(parameters[name].device)
+        # AdamW keeps its step counters on the CPU, unless it is the fused one of a GPU.
+        on_cpu = quantity == "step" and not optimizer.defaults.get("fused")
+        moved = value if on_cpu else value.to(parameters[name].device)
         optimizer.state[parameters[name]][quantity] = moved.clone()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,23 @@ class EntityLists:
 
     positives: tuple[Int64, ...]
     negatives: tuple[Int64, ...]
+
+    def packed(self) -> dict[str, Int64]:
+        """Return four arrays (n,) int64 from which `unpacked` makes equal lists."""
+        found = {}
+        for name, lists in (("positives", self.positives), ("negatives", self.negatives)):
+            found[name] = np.concatenate([np.zeros(0, np.int64), *lists])
+            found[f"{name}_lengths"] = np.array([len(each) for each in lists], np.int64)
+        return found
+
+    @classmethod
+    def unpacked(cls, arrays: Mapping[str, Int64]) -> EntityLists:
+        """Return the lists of which `packed` gave the arrays."""
+        return cls(*(_split(arrays[name], arrays[f"{name}_lengths"]) for name in ("positives", "negatives")))
+
+
+def _split(values: Int64, lengths: Int64) -> tuple[Int64, ...]:
+    return tuple(np.split(values, np.cumsum(lengths)[:-1])) if len(lengths) else ()
 
 
 @dataclass(frozen=True)

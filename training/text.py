@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +63,11 @@ class TextEncoder(nn.Module):
     def frozen(self) -> bool:
         """Whether the lower part is frozen, so that its output can be computed once."""
         return self.frozen_layers != ALL_LAYERS
+
+    @property
+    def words(self) -> Tensor:
+        """The word embeddings (W, E)."""
+        return cast(Tensor, self.model.get_input_embeddings().weight)
 
     def train(self, mode: bool = True) -> TextEncoder:
         """Set the training flags of the trained layers; frozen parts stay in evaluation mode."""

@@ -41,7 +41,7 @@ ENTRANCES = {
     "onnxruntime": {"entity_expand.onnx_session"},
     "onnxscript": {"export.to_onnx"},
     "pyarrow": {"entity_expand.corpus.records"},
-    "safetensors": {"training.backbones", "training.checkpoint"},
+    "safetensors": {"training.backbones", "training.tensors"},
     "tensorboard": {"training.run.trackers"},
     "timm": {"training.backbones"},
     "tokenizers": {"entity_expand.text", "training.tokenizer"},

@@ -13,6 +13,7 @@ from training.batches import Source
 from training.cache import PictureCache, picture_cache, text_cache
 from training.config import DataSettings, LoopSettings, TextSettings, TrainingConfig
 from training.data import epoch_rows, hidden_parts, hidden_words, picture_rows, training_set
+from training.phases import epoch_phases
 from training.text import TextEncoder
 from training.tokenizer import train_wordpiece, write_tokenizer
 from training.vision import SmallNetwork, VisionTokens
@@ -137,7 +138,8 @@ def test_hidden_words_of_batches(corpus, tokenizer, tmp_path, trained):
     pictures = PictureCache(np.full(len(data.samples), -1), np.zeros((1, 4, 2), np.float16))
     source = Source(config, data, text, pictures)
     order = epoch_rows(data.labels, None, 0, 1)
-    batches = list(source.epoch(1, 0))
+    phases = epoch_phases(config, data, None, 1)
+    batches = [step.samples[0].batch for step in source.steps(phases, 1, 0)]
     for number, batch in enumerate(batches):
         rows = order[16 * number : 16 * number + 16]
         hidden = hidden_words(text.context(rows), 0.5, 0, 1, number)
@@ -146,7 +148,8 @@ def test_hidden_words_of_batches(corpus, tokenizer, tmp_path, trained):
         assert torch.equal(batch.attention_mask, plain.attention_mask * ~torch.from_numpy(hidden))
         assert torch.equal(batch.text, plain.text)
         assert batch.attention_mask[torch.arange(len(rows)), batch.mask_position].all()
-    assert torch.equal(next(iter(source.epoch(1, 2))).attention_mask, batches[2].attention_mask)
+    third = next(iter(source.steps(phases, 1, 2)))
+    assert torch.equal(third.samples[0].batch.attention_mask, batches[2].attention_mask)
 
 
 def test_cached_states_are_the_frozen_layers(corpus, tokenizer, tmp_path):

@@ -58,7 +58,7 @@ def test_a_killed_run_goes_on_exactly(corpus_folder, corpus, settings_file, tmp_
     assert 0 < stopped.epoch < 8
     train(config, corpus, killed)
     assert _records(killed) == _records(whole)
-    for name in ("model.safetensors", "optimizer.safetensors", "rng.safetensors", "state.json"):
+    for name in ("model.safetensors", "optimizer.safetensors", "state.json"):
         assert (load_checkpoint(killed).path / name).read_bytes() == (load_checkpoint(whole).path / name).read_bytes()
     assert not list(killed.glob(".step-*"))
 
@@ -69,7 +69,7 @@ def test_going_on_within_an_epoch_is_exact(corpus, settings_file, tmp_path, monk
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     train(config, corpus, whole)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("training.trainer.masked_entity_loss", _failing(11, KeyboardInterrupt))
+        patch.setattr("training.tasks.entity.masked_entity_loss", _failing(11, KeyboardInterrupt))
         train(config, corpus, stopped)
     progress = load_checkpoint(stopped).progress
     assert (progress.step, progress.epoch, progress.batch) == (10, 1, 3) or progress.step == 9
@@ -95,7 +95,7 @@ def _failing(calls, error):
 
 
 def test_a_loss_that_is_not_finite_stops(corpus, settings_file, tmp_path, monkeypatch):
-    monkeypatch.setattr("training.trainer.masked_entity_loss", _failing(9, None))
+    monkeypatch.setattr("training.tasks.entity.masked_entity_loss", _failing(9, None))
     with pytest.raises(TrainingError, match="Step 9 has the loss nan"):
         train(TrainingConfig.read(settings_file()), corpus, tmp_path / "run")
     checkpoint = load_checkpoint(tmp_path / "run")
@@ -173,7 +173,7 @@ def test_changed_inputs_change_training_and_not_measuring(corpus, settings_file,
         with torch.random.fork_rng():
             trainers[run] = Trainer(config, corpus, tmp_path / run, tmp_path / "cache", None, print)
             trainers[run].train()
-    losses = {run: _records(tmp_path / run)[0]["batch_loss"] for run in trainers}
+    losses = {run: _records(tmp_path / run)[0]["loss"] for run in trainers}
     assert losses["plain"] == losses["zero"] != losses["changed"]
     trainers["changed"].model.load_state_dict(trainers["plain"].model.state_dict())
     assert trainers["changed"].held_out() == trainers["plain"].held_out()

@@ -1,0 +1,110 @@
+"""The project's own expansion by the model under training: for the contrasts' lists, and on validation queries."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from entity_expand.corpus import Corpus
+from entity_expand.types import Bool, Int64
+from training.batches import Source
+from training.config import TrainingConfig
+from training.features import EntityFeatures, Samples, Shown, entity_features, evaluating
+from training.losses import masked_entity_loss
+from training.mining import mine, mining_seeds
+from training.network import Network
+from training.pairs import EntityLists
+from training.table import EntityTable, entity_table
+from training.tasks import hits
+from training.validation import Validator
+
+
+class Expanding:
+    """Measures and mines with the model as it is now; of several processes the first does it, for all.
+
+    Args:
+        config: All settings.
+        corpus: The corpus.
+        network: The model.
+        source: Where batches come from.
+    """
+
+    def __init__(self, config: TrainingConfig, corpus: Corpus, network: Network, source: Source) -> None:
+        self._config, self._network, self._source = config, network, source
+        data, tasks, validation = source.data, config.tasks, config.validation
+        seeds = mining_seeds(corpus.root, data.entities, config.mining, validation.truth) if tasks.contrasts else None
+        self._seeds = seeds
+        self._validator = None if validation.queries is None else Validator(corpus, data.entities, validation)
+        trained = slice(0, data.trained)
+        self._samples = Samples(
+            data.labels[trained], source.text.has_text[trained], source.pictures.picture_of[trained]
+        )
+        self._features: dict[Shown, tuple[int, EntityFeatures]] = {}
+
+    def due(self, epoch: int) -> bool:
+        """Return whether the lists are made anew before an epoch; epochs are counted from 0."""
+        settings, tasks = self._config.mining, self._config.tasks
+        others = any((tasks.entity, tasks.words, tasks.matching, tasks.image_text))
+        start = settings.start if others else 0
+        return bool(tasks.contrasts) and epoch >= start and (epoch - start) % settings.every == 0
+
+    def lists(self, step: int) -> EntityLists:
+        """Return the lists of the model as it is after a step."""
+        world, found = self._source.world, None
+        if world.first:
+            found = mine(self._table("both", step), self._config.mining, self._config.model.clusters, self._seeds)
+        names = sorted(EntityLists((), ()).packed())
+        arrays = None if found is None else [found.packed()[name] for name in names]
+        return EntityLists.unpacked(dict(zip(names, world.share(arrays, self._network.device), strict=True)))
+
+    def measures(self, epoch: int) -> bool:
+        """Return whether validation follows an epoch; the last one is always measured."""
+        last = epoch + 1 == self._config.loop.epochs
+        return self._validator is not None and (last or (epoch + 1) % self._config.validation.every == 0)
+
+    def validation(self, step: int) -> dict[str, float]:
+        """Expand the validation queries with the model as it is after a step; for the first process alone."""
+        if self._validator is None:
+            return {}
+        return self._validator.measure(self._table(self._config.validation.modality, step))
+
+    def held_out(self) -> dict[str, dict[str, float]]:
+        """Measure loss and accuracy on the held-out samples with both parts, text alone, and the picture alone."""
+        data, size = self._source.data, self._config.loop.batch_size
+        rows, found = np.arange(data.trained, len(data.samples)), {}
+        for name, picture, text in (("both", False, False), ("text", True, False), ("picture", False, True)):
+            loss = right = 0.0
+            for first in range(0, len(rows), size):
+                chosen = rows[first : first + size]
+                with evaluating(self._network.model):
+                    h = self._h(chosen, np.full(len(chosen), picture), np.full(len(chosen), text))
+                    with self._network.precision():
+                        predicted = self._network.log_probabilities(h)
+                labels = torch.from_numpy(data.labels[chosen]).to(predicted.device)
+                loss += masked_entity_loss(predicted, labels, 0.0).item() * len(chosen)
+                right += hits(predicted, labels).item()
+            found[name] = {"loss": loss / max(1, len(rows)), "accuracy": right / max(1, len(rows))}
+        return found
+
+    def _table(self, shown: Shown, step: int) -> EntityTable:
+        known = self._features.get(shown)
+        if known is None or known[0] != step:
+            settings = self._config.validation
+            with evaluating(self._network.model):
+                features = entity_features(
+                    self._feature, self._samples, shown, picture_weight=settings.picture_weight,
+                    batch_size=max(64, self._config.loop.batch_size), seed=self._config.loop.seed,
+                )  # fmt: skip
+            self._features = {shown: (step, features)}
+            known = self._features[shown]
+        return entity_table(known[1], self._network.model.head_rows())
+
+    def _feature(self, rows: Int64, hide_picture: Bool, hide_text: Bool) -> Tensor:
+        with self._network.precision():
+            return self._network.model.trunk(self._h(rows, hide_picture, hide_text)).float()
+
+    def _h(self, rows: Int64, hide_picture: Bool, hide_text: Bool) -> Tensor:
+        batch = self._source.held.moved(self._source.batch(rows, hide_picture, hide_text))
+        with self._network.precision():
+            return self._network.view(batch).h

@@ -1,0 +1,96 @@
+"""The network as the tasks see it: batches in, rows out, under autocast and compiled where the settings ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from training.config import LoopSettings
+from training.data import Batch
+from training.model import MultiExpan, TextPart, at_mask
+
+Through = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class View:
+    """What the network makes of a batch.
+
+    Attributes:
+        states: (B, L, D) output of the text encoder.
+        visual: (B, P, D) rows of the visual transformer.
+        fused: (B, L + P, D) rows of the cross transformer.
+        h: (B, D) those at the mask.
+    """
+
+    states: Tensor
+    visual: Tensor
+    fused: Tensor
+    h: Tensor
+
+
+class Network:
+    """A model with what its inputs and its arithmetic need.
+
+    Args:
+        model: The model, on its device.
+        scale: Mean and deviation of the pictures' channels, (3, 1, 1) each.
+        loop: `precision` and `compile`.
+
+    Attributes:
+        model: The model.
+    """
+
+    def __init__(self, model: MultiExpan, scale: tuple[Tensor, Tensor], loop: LoopSettings) -> None:
+        self.model, self._scale = model, scale
+        self._half = loop.precision == "bfloat16"
+        # Trained batches alone are compiled: measuring would need a second compilation for each shape.
+        self._compiled: Through | None = torch.compile(self._through) if loop.compile else None
+        self._compiled_head = torch.compile(model.log_probabilities) if loop.compile else None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self._scale[0].device
+
+    def precision(self) -> torch.autocast:
+        """Return the context in which the network is run."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._half)
+
+    def view(self, batch: Batch) -> View:
+        """Run a batch, on the device, through the network."""
+        if batch.text.ndim == 3:
+            states = cast(TextPart, self.model.text).upper(batch.text.float(), batch.attention_mask)
+        else:
+            states = cast(TextPart, self.model.text)(batch.text, batch.attention_mask)
+        through = self._compiled if self._compiled is not None and self.model.training else self._through
+        visual, fused, h = through(
+            states, batch.attention_mask, batch.mask_position, self._tokens(batch.pictures), batch.image_present
+        )
+        return View(states, visual, fused, h)
+
+    def log_probabilities(self, h: Tensor) -> Tensor:
+        """Map h (B, D) to log-probabilities over the entities (B, V), float32."""
+        compiled = self._compiled_head if self.model.training else None
+        return self.model.log_probabilities(h) if compiled is None else compiled(h)
+
+    def _through(
+        self, states: Tensor, mask: Tensor, position: Tensor, tokens: Tensor, present: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        visual = self.model.visual_rows(tokens)
+        fused = self.model.cross(states, mask, visual, present)
+        return visual, fused, at_mask(fused, position)
+
+    def _tokens(self, pictures: Tensor) -> Tensor:
+        if pictures.ndim == 3:
+            return pictures.float()
+        return cast(Tensor, self.model.vision((unit_pixels(pictures) - self._scale[0]) / self._scale[1]))
+
+
+def unit_pixels(pixels: Tensor) -> Tensor:
+    """Return pixels, uint8 or float32 in [0, 1], as float32 in [0, 1]."""
+    return pixels / 255.0 if pixels.dtype == torch.uint8 else pixels

@@ -1,0 +1,33 @@
+"""Masked entity prediction, of which the teacher may have a share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from training.config import TrainingConfig
+from training.losses import distillation_loss, masked_entity_loss
+from training.tasks.base import Loss, SampleContext
+
+
+@dataclass(frozen=True)
+class EntityTask:
+    """Which entity does the mask stand for; settings are those of the run."""
+
+    config: TrainingConfig
+
+    def __call__(self, context: SampleContext) -> Loss:
+        """Return the loss of some samples of a step."""
+        batch, part, tasks = context.part.batch, context.part, self.config.tasks
+        predicted = context.network.log_probabilities(context.view.h)  # (B, V)
+        value = masked_entity_loss(predicted, batch.labels, self.config.loop.smoothing)
+        if context.teacher is not None:
+            taught = distillation_loss(predicted, context.teacher(batch), form=tasks.form)
+            value = (1.0 - tasks.distillation) * value + tasks.distillation * taught
+        return Loss(value, part.own.rows, part.whole.rows, hits(predicted, batch.labels) * bool(part.own.rows))
+
+
+def hits(log_probabilities: Tensor, labels: Tensor) -> Tensor:
+    """Return how many of (B, V) predictions are right, a scalar."""
+    return (log_probabilities.detach().argmax(1) == labels).sum()

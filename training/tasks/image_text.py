@@ -1,0 +1,46 @@
+"""The contrast between texts and pictures, before they are fused."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from training.losses import image_text_loss
+from training.model import at_mask
+from training.tasks.base import Loss, SampleContext
+
+
+def projected(context: SampleContext) -> tuple[Tensor, Tensor]:
+    """Return unit rows (B, 128) of texts, from the mask, and of pictures, from the mean of their rows.
+
+    Raises:
+        ValueError: The model has no head for them.
+    """
+    head = context.network.model.image_text_head
+    if head is None:
+        raise ValueError("Texts and pictures are compared by a head that this model does not have.")
+    text, picture = head(
+        at_mask(context.view.states, context.part.batch.mask_position), context.view.visual.mean(1)
+    )  # fmt: skip
+    return text, picture
+
+
+def image_text_task(context: SampleContext) -> Loss:
+    """Return the loss of the samples of a step that have both parts; all pictures of an entity fit all its texts.
+
+    Raises:
+        ValueError: The model has no head for them.
+    """
+    batch, part, world = context.part.batch, context.part, context.world
+    text, picture = projected(context)
+    about = torch.stack([batch.labels, batch.paired.long()], dim=1)  # (B, 2)
+    text, picture, about = (world.gather(rows[: part.own.rows], part.whole.rows) for rows in (text, picture, about))
+    paired = about[:, 1] > 0
+    head = context.network.model.image_text_head
+    if not part.whole.paired or head is None:
+        return Loss((text.sum() + picture.sum()) * 0.0, 0.0, 0.0)
+    labels = about[paired, 0]
+    value = image_text_loss(
+        text[paired], picture[paired], temperature=head.temperature, positives=labels[:, None] == labels[None, :]
+    )
+    return Loss(value, part.whole.paired / world.size, part.whole.paired)
