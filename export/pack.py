@@ -30,7 +30,7 @@ def export_checkpoint(checkpoint: Path, bundle: Path, corpus: Path, settings: Ex
     """Export a checkpoint, in place of an older bundle at `bundle`.
 
     Args:
-        checkpoint: A checkpoint's folder, or a run's, of which the newest is taken.
+        checkpoint: A checkpoint's folder, or a run's, of which `settings.checkpoint` is taken.
         bundle: Where to.
         corpus: The training corpus.
         settings: How.
@@ -44,7 +44,7 @@ def export_checkpoint(checkpoint: Path, bundle: Path, corpus: Path, settings: Ex
 
     if bundle.is_file():
         raise BundleError(f"{bundle} is a file, but a bundle is a folder; choose another path.")
-    read = load_checkpoint(checkpoint)
+    read = load_checkpoint(checkpoint, settings.checkpoint or "preferred")
     with Corpus.open(corpus, per_mention=read.config.data.per_mention) as opened:
         source = Source(
             model=read.build_model(),

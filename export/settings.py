@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from entity_expand.config import check, setting
 from entity_expand.image import ImageConfig
@@ -24,6 +25,7 @@ class ExportSettings:
         batch_size: Sentences that are run together.
         seed: Of the made-up inputs and of what is held out.
         any_corpus: Accept a corpus with another content hash than the one trained on.
+        checkpoint: Which one of a run; None takes the best on the validation queries if there is one, else the latest.
     """
 
     optimise: bool = True
@@ -34,6 +36,7 @@ class ExportSettings:
     batch_size: int = setting(32, low=1)
     seed: int = setting(0, low=0)
     any_corpus: bool = False
+    checkpoint: Literal["best", "latest"] | None = None
 
     def __post_init__(self) -> None:
         check(self)

@@ -20,8 +20,9 @@ from training.config import TrainingConfig
 from training.distributed import World, joined
 from training.parts import device_of
 from training.progress import Progress
-from training.run.trackers import Tracker, Trackers
+from training.run.trackers import TensorBoardTracker, Tracker, Trackers
 from training.stop import Stop
+from training.summary import write_summary
 from training.trainer import Say, Trainer
 
 
@@ -34,6 +35,7 @@ def train(
     resume: bool = True,
     say: Say = lambda _: None,
     trackers: Sequence[Tracker] = (),
+    reports: bool = False,
 ) -> Progress:
     """Train a model, or go on where an earlier call or process stopped.
 
@@ -47,6 +49,7 @@ def train(
         resume: Go on if `run` holds a checkpoint; otherwise that is an error.
         say: Receives one line per epoch.
         trackers: Receive the metrics; closed at the end.
+        reports: Write TensorBoard's events into `run`/events, and, when the run ends, curves.png and a model card.
 
     Raises:
         CheckpointError: `run` holds a checkpoint of other settings or another corpus, or `resume` is false.
@@ -61,19 +64,26 @@ def train(
         _alone_in(run, world),
         torch.random.fork_rng(),
         _deterministic(config.loop.device),
-        Trackers(trackers if world.first else ()) as passing,
-        stop.listening(),
+        contextlib.ExitStack() as opened,
     ):
         folder = newest(run)
         if folder is not None and not resume:
             raise CheckpointError(f"{run} holds a checkpoint already; resume it, or choose another folder.")
         checkpoint = None if folder is None else load_checkpoint(folder)
+        reports = reports and world.first
+        events = [TensorBoardTracker(run / "events", checkpoint.step if checkpoint else 0)] if reports else []
+        passing = opened.enter_context(Trackers((*trackers, *events) if world.first else ()))
         trainer = Trainer(
             config, corpus, run, cache or run / "cache", checkpoint, say, world=world, trackers=passing, stop=stop
         )
         if world.first:
             write_json(run / "config.json", to_mapping(config))
-        return trainer.train()
+        try:
+            with stop.listening():
+                return trainer.train()
+        finally:
+            if reports and newest(run) is not None:
+                write_summary(run, corpus, trainer.parts.source)
 
 
 @contextlib.contextmanager

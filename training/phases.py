@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from entity_expand.types import Int64
-from training.config import CONTRASTS, TrainingConfig
+from training.config import TrainingConfig
 from training.data import TrainingSet, epoch_rows
 from training.pairs import EntityLists, ordered, pair_rows
 
@@ -70,39 +70,41 @@ def epoch_phases(config: TrainingConfig, data: TrainingSet, lists: EntityLists |
     of_samples = tuple(name for name in SAMPLE_TASKS if getattr(tasks, name))
     samples = epoch_rows(labels, config.data.samples_per_entity, loop.seed, epoch) if of_samples else None
     sample_steps = 0 if samples is None else math.ceil(len(samples) / loop.batch_size)
-    contrasts = {} if lists is None else dict(_contrasts(config, lists, labels, epoch))
-    contrasts = {name: pairs for name, pairs in contrasts.items() if pairs.shape[1]}
-    if contrasts and samples is not None and tasks.schedule == JOINT:
+    size, contrasts = (0, {}) if lists is None else _contrasts(config, lists, labels, epoch)
+    joint, found = tasks.schedule == JOINT, []
+    if contrasts and joint:
         pairs = next(iter(contrasts.values()))
-        size = min(loop.batch_size, pairs.shape[1])
         steps = max(sample_steps, pairs.shape[1] // size)
-        return (Phase(JOINT, (*of_samples, *contrasts), steps, samples, pairs, loop.batch_size, size),)
-    found = []
+        return (Phase(JOINT, (*of_samples, *tasks.contrasts), steps, samples, pairs, loop.batch_size, size),)
     for name, pairs in contrasts.items():
-        size = min(loop.batch_size, pairs.shape[1])
-        together = tuple(contrasts) if tasks.schedule == JOINT else (name,)
-        found.append(Phase(name, together, pairs.shape[1] // size, None, pairs, loop.batch_size, size))
-        if tasks.schedule == JOINT:
-            break
+        found.append(Phase(name, (name,), pairs.shape[1] // size, None, pairs, loop.batch_size, size))
     if samples is not None:
         found.append(Phase(of_samples[0], of_samples, sample_steps, samples, None, loop.batch_size, 0))
     return tuple(found)
 
 
-def _contrasts(config: TrainingConfig, lists: EntityLists, labels: Int64, epoch: int) -> Iterator[tuple[str, Int64]]:
-    """Yield each contrast with its pairs (2, m) in order; m is a multiple of the batch's size, or below it."""
+def _contrasts(config: TrainingConfig, lists: EntityLists, labels: Int64, epoch: int) -> tuple[int, dict[str, Int64]]:
+    """Return the size of a batch of pairs, and the pairs (2, m) of each contrast in order, in whole batches.
+
+    Jointly trained contrasts have the same pairs, which stand under the name of the first.
+    As in the original the last, smaller batch of a pass is dropped, unless it is the only one.
+    """
     tasks, loop = config.tasks, config.loop
-    names = [name for name in CONTRASTS if name in tasks.contrasts]
-    passes = 1 if tasks.schedule == JOINT else tasks.passes
+    joint = tasks.schedule == JOINT
+    passes, names = (1, tasks.contrasts[:1]) if joint else (tasks.passes, tasks.contrasts)
     pairs = pair_rows(lists, labels, config.mining, loop.seed, epoch)
-    together = tasks.form != "paper"
-    kept = len(pairs) // loop.batch_size * loop.batch_size or (len(pairs) if len(pairs) > 1 else 0)
+    size = min(loop.batch_size, len(pairs))
+    if size < 2:
+        return 0, {}
+    kept, found = len(pairs) // size * size, {}
     for number, name in enumerate(names):
         turns = []
         for turn in range(number * passes, (number + 1) * passes):
-            order = ordered(pairs, loop.batch_size, together=together, seed=loop.seed, epoch=epoch, turn=turn)
+            together = tasks.form != "paper"
+            order = ordered(pairs, size, together=together, seed=loop.seed, epoch=epoch, turn=turn)
             turns.append(np.stack([order.first[:kept], order.second[:kept]]))
-        yield name, np.concatenate(turns, axis=1)
+        found[name] = np.concatenate(turns, axis=1)
+    return size, found
 
 
 def step_of(phases: Sequence[Phase], number: int) -> tuple[Phase, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -14,6 +15,8 @@ from entity_expand.errors import MissingExtraError
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--corpus", type=click.Path(path_type=Path), required=True, help="The training corpus.")
 @click.option("--any-corpus", is_flag=True, help="Accept another corpus than the one trained on.")
+@click.option("--checkpoint", "which", type=click.Choice(["best", "latest"]),
+              help="Which one of a run; by default the best in validation if there is one, else the latest.")  # fmt: skip
 @click.option("--samples-per-entity", type=click.IntRange(1), default=4, show_default=True,
               help="Most sentences of an entity that parity and ridge map are measured with.")  # fmt: skip
 @click.option("--optimise/--plain", default=True, show_default=True,
@@ -24,6 +27,7 @@ def command(
     bundle: Path,
     corpus: Path,
     any_corpus: bool,
+    which: Literal["best", "latest"] | None,
     samples_per_entity: int,
     optimise: bool,
     seed: int,
@@ -40,7 +44,7 @@ def command(
             raise
         raise MissingExtraError(package, "export") from problem
     settings = ExportSettings(
-        optimise=optimise, samples_per_entity=samples_per_entity, seed=seed, any_corpus=any_corpus
+        optimise=optimise, samples_per_entity=samples_per_entity, seed=seed, any_corpus=any_corpus, checkpoint=which
     )
     made = export_checkpoint(checkpoint, bundle, corpus, settings)
     parity = made.manifest.parity

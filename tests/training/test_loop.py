@@ -105,7 +105,7 @@ def test_a_loss_that_is_not_finite_stops(corpus, settings_file, tmp_path, monkey
 
 def test_training_learns_text_and_pictures(corpus, settings_file, tmp_path):
     lines = []
-    text = settings_file(epochs=6).read_text().replace("checkpoint_steps = 3", "")
+    text = settings_file(epochs=6, extra="seed = 2\n").read_text().replace("checkpoint_steps = 3", "")
     (tmp_path / "long.toml").write_text(text.replace("[data]", "[data]\nsamples_per_entity = 30"))
     train(TrainingConfig.read(tmp_path / "long.toml"), corpus, tmp_path / "run", say=lines.append)
     last = _records(tmp_path / "run")[-1]
