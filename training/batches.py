@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from entity_expand.types import AnyArray, Bool, Int64
-from training.cache import PictureCache, TextCache
+from training.cached import PictureCache, TextCache
 from training.config import TrainingConfig
 from training.data import Batch, TrainingSet
 from training.distributed import ALONE, World

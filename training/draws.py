@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from entity_expand.types import Bool, Int64
-from training.cache import PictureCache, TextCache
+from training.cached import PictureCache, TextCache
 from training.config import TrainingConfig
 from training.data import TrainingSet, hidden_parts, hidden_words, picture_rows, stream
 from training.losses import MaskedWords, masked_words

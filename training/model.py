@@ -16,9 +16,9 @@ from torch.nn import functional
 
 from training.config import ModelConfig, TaskSettings
 from training.heads import ImageTextHead, WordsHead
+from training.transformer import Transformer
 
 PROJECTION = (256, 128)
-_HIDDEN = {"paper": -1e9, "corrected": -1e4}
 
 
 class TextPart(Protocol):
@@ -46,83 +46,6 @@ class VisionPart(Protocol):
     def __call__(self, pixels: Tensor) -> Tensor:
         """Map (B, 3, H, W) float32 pixels to (B, P, C) tokens."""
         ...
-
-
-class Attention(nn.Module):
-    """Multi-head attention with biases and no dropout behind it."""
-
-    def __init__(self, width: int, heads: int, dropout: float, hidden: float) -> None:
-        super().__init__()
-        if width % heads:
-            raise ValueError(f"The width {width} is no multiple of the {heads} heads.")
-        self.heads, self.dropout, self.hidden = heads, dropout, hidden
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
-        self.output = nn.Linear(width, width)
-
-    def _split(self, x: Tensor) -> Tensor:
-        return x.view(x.shape[0], x.shape[1], self.heads, -1).transpose(1, 2)  # (B, heads, T, D / heads)
-
-    def forward(self, x: Tensor, keys: Tensor | None) -> Tensor:
-        """Attend from all T rows to the visible ones.
-
-        Args:
-            x: (B, T, D).
-            keys: (B, T) float, 1 visible and 0 hidden; None hides nothing.
-
-        Returns:
-            (B, T, D).
-        """
-        q, k, v = self._split(self.query(x)), self._split(self.key(x)), self._split(self.value(x))
-        bias = None if keys is None else ((1.0 - keys) * self.hidden)[:, None, None, :].to(q.dtype)  # (B, 1, 1, T)
-        dropout = self.dropout if self.training else 0.0
-        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
-        rows: Tensor = self.output(mixed.transpose(1, 2).flatten(2))  # (B, T, D)
-        return rows
-
-
-class Block(nn.Module):
-    """Attention and a two-layer perceptron, each with a norm and a residual sum."""
-
-    def __init__(self, width: int, config: ModelConfig) -> None:
-        super().__init__()
-        self.inside = config.norm == "sublayer"
-        self.attention = Attention(width, config.heads, config.dropout, _HIDDEN[config.form])
-        self.attention_norm = nn.LayerNorm(width)
-        drop = config.dropout
-        layers = (
-            nn.Linear(width, config.mlp),
-            nn.GELU(),
-            nn.Dropout(drop),
-            nn.Linear(config.mlp, width),
-            nn.Dropout(drop),
-        )
-        self.mlp = nn.Sequential(*layers)
-        self.mlp_norm = nn.LayerNorm(width)
-
-    def forward(self, x: Tensor, keys: Tensor | None) -> Tensor:
-        """Map (B, T, D) to (B, T, D); `keys` as in `Attention`."""
-        if self.inside:
-            x = x + self.attention_norm(self.attention(x, keys))
-            return x + cast(Tensor, self.mlp_norm(self.mlp(x)))
-        x = x + self.attention(self.attention_norm(x), keys)
-        return x + cast(Tensor, self.mlp(self.mlp_norm(x)))
-
-
-class Transformer(nn.Module):
-    """A stack of blocks, followed by a norm only where blocks normalise their input."""
-
-    def __init__(self, width: int, layers: int, config: ModelConfig) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(Block(width, config) for _ in range(layers))
-        self.norm = nn.LayerNorm(width) if config.norm == "pre" else nn.Identity()
-
-    def forward(self, x: Tensor, keys: Tensor | None = None) -> Tensor:
-        """Map (B, T, D) to (B, T, D); `keys` as in `Attention`."""
-        for layer in self.layers:
-            x = layer(x, keys)
-        return cast(Tensor, self.norm(x))
 
 
 class EntityHead(nn.Module):

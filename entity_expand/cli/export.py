@@ -16,7 +16,7 @@ from entity_expand.errors import MissingExtraError
 @click.option("--corpus", type=click.Path(path_type=Path), required=True, help="The training corpus.")
 @click.option("--any-corpus", is_flag=True, help="Accept another corpus than the one trained on.")
 @click.option("--checkpoint", "which", type=click.Choice(["best", "latest"]),
-              help="Which one of a run; by default the best in validation if there is one, else the latest.")  # fmt: skip
+              help="Which one of a run; the best in validation if there is one, else the latest.")  # fmt: skip
 @click.option("--samples-per-entity", type=click.IntRange(1), default=4, show_default=True,
               help="Most sentences of an entity that parity and ridge map are measured with.")  # fmt: skip
 @click.option("--optimise/--plain", default=True, show_default=True,

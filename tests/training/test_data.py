@@ -10,7 +10,8 @@ from entity_expand.text import MaskedTokenizer, TextConfig
 from training.arrays import exclusive, fill
 from training.backbones import load_text
 from training.batches import Source
-from training.cache import PictureCache, picture_cache, text_cache
+from training.cache import picture_cache, text_cache
+from training.cached import PictureCache
 from training.config import DataSettings, LoopSettings, TextSettings, TrainingConfig
 from training.data import epoch_rows, hidden_parts, hidden_words, picture_rows, training_set
 from training.phases import epoch_phases

@@ -12,8 +12,9 @@ from torch import nn
 from transformers import BertConfig, BertModel
 
 from training.config import ModelConfig
-from training.model import Block, MultiExpan, Transformer
+from training.model import MultiExpan
 from training.text import TextEncoder
+from training.transformer import Block, Transformer
 
 TOLERANCE = 1e-5
 
