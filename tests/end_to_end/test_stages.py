@@ -47,7 +47,7 @@ def test_training_writes_what_it_says(stages: Stages) -> None:
     assert [line.split(":")[0] for line in lines] == ["epoch 1/3", "epoch 2/3", "epoch 3/3", "run"]
     assert lines[-1] == f"run: {steps} steps in 3 epochs"
     records = [json.loads(line) for line in (stages.folder / "run" / "metrics.jsonl").read_text().splitlines()]
-    losses = [record["loss"] for record in records if "epoch" in record]
+    losses = [record["loss"] for record in records if "seconds" in record]
     assert len(losses) == 3
     assert losses[-1] < losses[0]
 
@@ -100,7 +100,7 @@ def test_an_expansion_as_json(stages: Stages) -> None:
 def test_an_expansion_as_a_table(stages: Stages) -> None:
     lines = stages.outcomes["expand"].stdout.splitlines()
     assert lines[0] == f"{HOSTILE}, Tree 1, Tree 2 and 20 more:"
-    names = [result["name"] for result in stages.json("expand json")["results"]]
+    names = [result["name"] for result in stages.expanded("index", *SEEDS)["results"]]
     shown = [re.sub(r" +", " ", line.strip()).split(" ", 1) for line in lines[1:]]
     assert [place for place, _ in shown] == [str(place) for place in range(1, 21)]
     assert [line.startswith(f"{name} ") for (_, line), name in zip(shown, names, strict=False)] == [True] * 20
