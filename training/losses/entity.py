@@ -1,4 +1,4 @@
-"""Losses as plain functions of tensors."""
+"""Masked entity prediction (NOTES.md, 5.1)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 
 import torch
 from torch import Tensor
+
+from training.losses.inputs import widened
 
 
 def masked_entity_loss(log_probabilities: Tensor, labels: Tensor, smoothing: float = 0.075) -> Tensor:
@@ -20,8 +22,9 @@ def masked_entity_loss(log_probabilities: Tensor, labels: Tensor, smoothing: flo
         smoothing: s, from 0 to below 1.
 
     Returns:
-        A scalar of the same type.
+        A scalar, float32 or float64.
     """
+    log_probabilities = widened(log_probabilities)
     labels = labels if labels.ndim == 2 else labels[:, None]  # (B, k)
     vocabulary, inside = log_probabilities.shape[1], labels.shape[1]
     outside = vocabulary - inside
