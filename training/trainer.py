@@ -32,10 +32,10 @@ from training.checkpoint import (
 from training.config import TrainingConfig
 from training.data import Batch, TrainingSet, training_set
 from training.distort import distort, step_generator
-from training.log import MetricsLog
 from training.losses import masked_entity_loss
 from training.model import MultiExpan
 from training.optim import optimizer_of, optimizer_tensors, restore_optimizer, schedule, set_rate
+from training.run.metrics import MetricsLog
 from training.tokenizer import write_tokenizer
 from training.vectors import start_words
 

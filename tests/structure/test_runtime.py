@@ -8,7 +8,10 @@ import sys
 import sysconfig
 from pathlib import Path
 
-BLOCKED = ("onnx", "onnxruntime", "onnxscript", "timm", "torch", "torchvision", "transformers", "safetensors")
+BLOCKED = (
+    "matplotlib", "onnx", "onnxruntime", "onnxscript", "safetensors", "tensorboard", "timm", "torch", "torchvision",
+    "transformers",
+)  # fmt: skip
 
 INDEX_AND_EXPAND = """
 import sys

@@ -14,7 +14,10 @@ import pytest
 
 PACKAGES = {"entity_expand", "export", "indexer", "training"}
 DATA = {".py", ".typed", ".toml", ".txt", ".json", ".jsonl", ".onnx", ".npy", ".html", ".md"}
-HEAVY = {"torch", "torchvision", "transformers", "timm", "onnx", "onnxruntime", "onnxscript", "pyarrow"}
+HEAVY = {
+    "matplotlib", "onnx", "onnxruntime", "onnxscript", "pyarrow", "tensorboard", "timm", "torch", "torchvision",
+    "transformers",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
