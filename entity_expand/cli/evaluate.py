@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from entity_expand.cli.options import credentials_option, expand_settings, expan
 
 if TYPE_CHECKING:
     from entity_expand.evaluate import Evaluation, Protocol
+
+_CLASSES_CAP = 1 << 20
 
 
 @click.command("evaluate")
@@ -27,6 +30,18 @@ if TYPE_CHECKING:
     help="The paper's, in which classes compete for entities, or each query on its own.",
 )  # fmt: skip
 @click.option("--size", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Results per query.")
+@click.option(
+    "--part", type=click.Choice(["all", "validation", "report"]), default="all", show_default=True,
+    help="Which classes: all, those that training validates on, or the others.",
+)  # fmt: skip
+@click.option(
+    "--share", type=click.FloatRange(0, 1), default=0.5, show_default=True,
+    help="Share of the classes that validate, dealt out by a hash of their names as in training.",
+)  # fmt: skip
+@click.option(
+    "--classes-from", type=click.Path(path_type=Path), metavar="FILE",
+    help="File with the names of the classes that validate, one a line, instead of --share.",
+)  # fmt: skip
 @click.option("--compatible", is_flag=True, help="As the original: of five seeds the last two count as results.")
 @expansion_options
 @credentials_option
@@ -37,6 +52,9 @@ def command(
     truth: Path,
     protocol: str,
     size: int,
+    part: str,
+    share: float,
+    classes_from: Path | None,
     compatible: bool,
     both_directions: float,
     space: str,
@@ -55,16 +73,34 @@ def command(
     chosen: list[Protocol] = ["joint"] if protocol == "joint" else ["single"] if protocol == "single" else []
     chosen = chosen or (["single"] if space == "features" else ["joint", "single"])
     store, members = open_store(index, credentials=read_credentials(credentials)), read_truth(truth)
+    wanted = _classes(members, part, share, classes_from)
     found: list[Evaluation] = []
     for folder in queries:
-        for each in chosen:
-            asked = read_queries(folder)
-            found.append(evaluate(store, asked, members, protocol=each, size=size, settings=settings))
+        asked = [query for query in read_queries(folder) if query.class_name in wanted or part == "all"]
+        found += [evaluate(store, asked, members, protocol=each, size=size, settings=settings) for each in chosen]
     if as_json:
         click.echo(json.dumps([_as_dict(evaluation) for evaluation in found], indent=2))
         return
     for evaluation in found:
         click.echo(_lines(evaluation))
+
+
+def _classes(names: Iterable[str], part: str, share: float, file: Path | None) -> frozenset[str]:
+    """Return the classes of a part of all."""
+    from entity_expand.corpus import validation_classes
+    from entity_expand.errors import QueryError
+    from entity_expand.files import read_capped
+
+    everything = frozenset(names)
+    if file is None:
+        validating = validation_classes(everything, share)
+    else:
+        lines = read_capped(file, _CLASSES_CAP, QueryError).decode("utf-8", "replace").splitlines()
+        validating = frozenset(line.strip() for line in lines if line.strip())
+    unknown = sorted(validating - everything)
+    if unknown:
+        raise QueryError(f"{file} names {', '.join(map(repr, unknown))}, of which the truth has no file.")
+    return everything if part == "all" else validating if part == "validation" else everything - validating
 
 
 def _as_dict(evaluation: Evaluation) -> dict[str, object]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +77,20 @@ def read_truth(folder: str | Path) -> Mapping[str, frozenset[str]]:
                 members.add(columns[0].strip())
         truth[name] = frozenset(members)
     return truth
+
+
+def validation_classes(names: Iterable[str], share: float) -> frozenset[str]:
+    """Deal out classes: those that may choose settings and checkpoints; the others are for reports.
+
+    They are the first `share` of all, rounded to the nearest number, by the SHA-256 of their names. So everyone who
+    deals out the same classes gets the same parts.
+
+    Args:
+        names: All classes, in any order.
+        share: Between 0 and 1.
+    """
+    dealt = sorted(set(names), key=lambda name: hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest())
+    return frozenset(dealt[: math.floor(share * len(dealt) + 0.5)])
 
 
 def write_queries(folder: Path, queries: Iterable[Query]) -> None:

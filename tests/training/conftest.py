@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from PIL import Image
 
 from entity_expand.corpus import Corpus, OwnRow, write_corpus
 from entity_expand.types import Entity
+from training.features import EntityFeatures
+from training.table import EntityTable, entity_table
 
 ENTITIES = 10
 NAMES = ("ash", "beech", "cedar", "elm", "fir", "hazel", "larch", "maple", "oak", "pine")
@@ -62,6 +65,27 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """A table of entities in four classes of ten, whose scores tell the classes apart but for some noise."""
+
+    table: EntityTable
+    label: np.ndarray  # (V,) class of each entity
+    head: tuple[torch.Tensor, torch.Tensor]
+    means: np.ndarray  # (V, D)
+
+
+@pytest.fixture(scope="session")
+def clusters() -> Clusters:
+    random = np.random.default_rng(3)
+    label = random.permutation(np.repeat(np.arange(4), 10))
+    centre = random.normal(size=(4, 8))
+    weight = torch.from_numpy((centre[label] + 0.7 * random.normal(size=(40, 8))).astype(np.float32))
+    means = (centre[label] + 0.7 * random.normal(size=(40, 8))).astype(np.float32)
+    head = weight, torch.from_numpy((0.3 * random.normal(size=40)).astype(np.float32))
+    return Clusters(entity_table(EntityFeatures(np.arange(40), means), head), label, head, means)
 
 
 TEMPLATES = (

@@ -81,6 +81,8 @@ class MiningSettings:
             200 are 0.83 to 0.97. At least the ranks behind the positives, at most all of the list.
         partners: Other members that each member is paired with; the paper has 2.
         block: Most samples of one pair of entities; the paper has 64.
+        lists: Most lists that an epoch's pairs come from, drawn anew in each epoch; None takes all. One list per entity
+            makes far more pairs than samples.
         start: Epochs of masked entity prediction alone before the first lists.
         every: Epochs after which the lists are made anew.
         both_directions: λ of the score that makes the lists.
@@ -96,6 +98,7 @@ class MiningSettings:
     negatives_to: float = setting(0.97, low=0.0)
     partners: int = setting(2, low=1)
     block: int = setting(64, low=1)
+    lists: int | None = setting(None, low=1)
     start: int = setting(1, low=0)
     every: int = setting(1, low=1)
     both_directions: float = setting(0.0, low=0.0)
