@@ -49,7 +49,7 @@ def train(
         resume: Go on if `run` holds a checkpoint; otherwise that is an error.
         say: Receives one line per epoch.
         trackers: Receive the metrics; closed at the end.
-        reports: Write TensorBoard's events into `run`/events, and, when the run ends, curves.png and a model card.
+        reports: Write TensorBoard's events into `run`/tensorboard, and, when the run ends, curves.png and a model card.
 
     Raises:
         CheckpointError: `run` holds a checkpoint of other settings or another corpus, or `resume` is false.
@@ -71,7 +71,7 @@ def train(
             raise CheckpointError(f"{run} holds a checkpoint already; resume it, or choose another folder.")
         checkpoint = None if folder is None else load_checkpoint(folder)
         reports = reports and world.first
-        events = [TensorBoardTracker(run / "events", checkpoint.step if checkpoint else 0)] if reports else []
+        events = [TensorBoardTracker(run / "tensorboard", checkpoint.step if checkpoint else 0)] if reports else []
         passing = opened.enter_context(Trackers((*trackers, *events) if world.first else ()))
         trainer = Trainer(
             config, corpus, run, cache or run / "cache", checkpoint, say, world=world, trackers=passing, stop=stop

@@ -214,7 +214,7 @@ def test_a_signal_lets_the_step_end_and_saves(corpus_folder, corpus, settings_fi
     assert load_checkpoint(run).step == json.loads(lines[-1])["step"]
     assert (run / "curves.png").is_file()
     assert (run / "README.md").is_file()
-    assert list((run / "events").iterdir())
+    assert list((run / "tensorboard").iterdir())
 
 
 @pytest.mark.slow
