@@ -124,7 +124,7 @@ class MultiExpan(nn.Module):
             h: (B, D).
         """
         visual = self.visual_rows(tokens)
-        return at_mask(self.cross(states, attention_mask, visual, image_present), mask_position)
+        return self.cross_at(states, attention_mask, visual, image_present, mask_position)
 
     def visual_rows(self, tokens: Tensor) -> Tensor:
         """Map (B, P, C) tokens of the vision backbone to (B, P, D) rows of the visual transformer."""
@@ -133,10 +133,15 @@ class MultiExpan(nn.Module):
 
     def cross(self, states: Tensor, attention_mask: Tensor, visual: Tensor, image_present: Tensor) -> Tensor:
         """Return all fused rows (B, L + P, D); arguments as in `fuse`, `visual` from `visual_rows`."""
-        shown = image_present.to(states.dtype)[:, None].expand(-1, visual.shape[1])  # (B, P)
-        keys = torch.cat([attention_mask.to(states.dtype), shown], dim=1)  # (B, L + P)
-        rows = torch.cat([states, visual.to(states.dtype)], dim=1)  # (B, L + P, D)
+        rows, keys = _joined(states, attention_mask, visual, image_present)
         return cast(Tensor, self.cross_transformer(rows, keys))
+
+    def cross_at(
+        self, states: Tensor, attention_mask: Tensor, visual: Tensor, image_present: Tensor, position: Tensor
+    ) -> Tensor:
+        """Return the fused rows (B, D) at positions (B,) int64 alone; other arguments as in `cross`."""
+        rows, keys = _joined(states, attention_mask, visual, image_present)
+        return self.cross_transformer.row(rows, keys, position)
 
     def encode(
         self, input_ids: Tensor, attention_mask: Tensor, mask_position: Tensor, pixels: Tensor, image_present: Tensor
@@ -189,10 +194,11 @@ class MultiExpan(nn.Module):
         return self.head.rows.weight, self.head.rows.bias
 
 
-def at_mask(rows: Tensor, mask_position: Tensor) -> Tensor:
-    """Return the rows (B, D) at the masks, of (B, T, D) rows and (B,) int64 positions."""
-    place = mask_position[:, None, None].expand(-1, 1, rows.shape[2])  # (B, 1, D)
-    return rows.gather(1, place).squeeze(1)  # (B, D)
+def _joined(states: Tensor, mask: Tensor, visual: Tensor, image_present: Tensor) -> tuple[Tensor, Tensor]:
+    """Return texts and pictures in one sequence (B, L + P, D), and which of its rows are visible (B, L + P)."""
+    shown = image_present.to(states.dtype)[:, None].expand(-1, visual.shape[1])  # (B, P)
+    keys = torch.cat([mask.to(states.dtype), shown], dim=1)
+    return torch.cat([states, visual.to(states.dtype)], dim=1), keys
 
 
 def _projection_head(width: int) -> nn.Sequential:

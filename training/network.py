@@ -11,9 +11,9 @@ from torch import Tensor
 
 from training.config import LoopSettings
 from training.data import Batch
-from training.model import MultiExpan, TextPart, at_mask
+from training.model import MultiExpan, TextPart
 
-Through = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+Through = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,11 @@ class View:
     Attributes:
         states: (B, L, D) output of the text encoder.
         visual: (B, P, D) rows of the visual transformer.
-        fused: (B, L + P, D) rows of the cross transformer.
-        h: (B, D) those at the mask.
+        h: (B, D) rows of the cross transformer at the masks.
     """
 
     states: Tensor
     visual: Tensor
-    fused: Tensor
     h: Tensor
 
 
@@ -68,10 +66,10 @@ class Network:
         else:
             states = cast(TextPart, self.model.text)(batch.text, batch.attention_mask)
         through = self._compiled if self._compiled is not None and self.model.training else self._through
-        visual, fused, h = through(
+        visual, h = through(
             states, batch.attention_mask, batch.mask_position, self._tokens(batch.pictures), batch.image_present
         )
-        return View(states, visual, fused, h)
+        return View(states, visual, h)
 
     def log_probabilities(self, h: Tensor) -> Tensor:
         """Map h (B, D) to log-probabilities over the entities (B, V), float32."""
@@ -80,10 +78,9 @@ class Network:
 
     def _through(
         self, states: Tensor, mask: Tensor, position: Tensor, tokens: Tensor, present: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor]:
         visual = self.model.visual_rows(tokens)
-        fused = self.model.cross(states, mask, visual, present)
-        return visual, fused, at_mask(fused, position)
+        return visual, self.model.cross_at(states, mask, visual, present, position)
 
     def _tokens(self, pictures: Tensor) -> Tensor:
         if pictures.ndim == 3:

@@ -28,22 +28,24 @@ class Attention(nn.Module):
     def _split(self, x: Tensor) -> Tensor:
         return x.view(x.shape[0], x.shape[1], self.heads, -1).transpose(1, 2)  # (B, heads, T, D / heads)
 
-    def forward(self, x: Tensor, keys: Tensor | None) -> Tensor:
-        """Attend from all T rows to the visible ones.
+    def forward(self, x: Tensor, keys: Tensor | None, rows: Tensor | None = None) -> Tensor:
+        """Attend to the visible rows.
 
         Args:
-            x: (B, T, D).
+            x: (B, T, D), attended to.
             keys: (B, T) float, 1 visible and 0 hidden; None hides nothing.
+            rows: (B, Q, D), attending; None for `x`.
 
         Returns:
-            (B, T, D).
+            (B, Q, D).
         """
-        q, k, v = self._split(self.query(x)), self._split(self.key(x)), self._split(self.value(x))
+        asking = x if rows is None else rows
+        q, k, v = self._split(self.query(asking)), self._split(self.key(x)), self._split(self.value(x))
         bias = None if keys is None else ((1.0 - keys) * self.hidden)[:, None, None, :].to(q.dtype)  # (B, 1, 1, T)
         dropout = self.dropout if self.training else 0.0
         mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
-        rows: Tensor = self.output(mixed.transpose(1, 2).flatten(2))  # (B, T, D)
-        return rows
+        found: Tensor = self.output(mixed.transpose(1, 2).flatten(2))  # (B, Q, D)
+        return found
 
 
 class Block(nn.Module):
@@ -65,13 +67,15 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(*layers)
         self.mlp_norm = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, keys: Tensor | None) -> Tensor:
-        """Map (B, T, D) to (B, T, D); `keys` as in `Attention`."""
+    def forward(self, x: Tensor, keys: Tensor | None, rows: Tensor | None = None) -> Tensor:
+        """Return what becomes of rows (B, Q, D) among x (B, T, D); arguments as in `Attention`."""
+        out = x if rows is None else rows
         if self.inside:
-            x = x + self.attention_norm(self.attention(x, keys))
-            return x + cast(Tensor, self.mlp_norm(self.mlp(x)))
-        x = x + self.attention(self.attention_norm(x), keys)
-        return x + cast(Tensor, self.mlp(self.mlp_norm(x)))
+            out = out + self.attention_norm(self.attention(x, keys, rows))
+            return out + cast(Tensor, self.mlp_norm(self.mlp(out)))
+        asking = None if rows is None else self.attention_norm(rows)
+        out = out + self.attention(self.attention_norm(x), keys, asking)
+        return out + cast(Tensor, self.mlp(self.mlp_norm(out)))
 
 
 class Transformer(nn.Module):
@@ -87,3 +91,18 @@ class Transformer(nn.Module):
         for layer in self.layers:
             x = layer(x, keys)
         return cast(Tensor, self.norm(x))
+
+    def row(self, x: Tensor, keys: Tensor | None, position: Tensor) -> Tensor:
+        """Return the rows (B, D) of the result at positions (B,) int64: all that the last layer computes then."""
+        for layer in self.layers[:-1]:
+            x = layer(x, keys)
+        asked = at(x, position)[:, None]  # (B, 1, D)
+        out: Tensor = self.norm(self.layers[-1](x, keys, asked)).squeeze(1)
+        return out
+
+
+def at(rows: Tensor, position: Tensor) -> Tensor:
+    """Return the rows (B, D) at positions (B,) int64, of (B, T, D)."""
+    place = position[:, None, None].expand(-1, 1, rows.shape[2])  # (B, 1, D)
+    found: Tensor = rows.gather(1, place).squeeze(1)
+    return found

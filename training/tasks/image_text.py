@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from training.losses import image_text_loss
-from training.model import at_mask
 from training.tasks.base import Loss, SampleContext
+from training.transformer import at
 
 
 def projected(context: SampleContext) -> tuple[Tensor, Tensor]:
@@ -20,7 +20,7 @@ def projected(context: SampleContext) -> tuple[Tensor, Tensor]:
     if head is None:
         raise ValueError("Texts and pictures are compared by a head that this model does not have.")
     text, picture = head(
-        at_mask(context.view.states, context.part.batch.mask_position), context.view.visual.mean(1)
+        at(context.view.states, context.part.batch.mask_position), context.view.visual.mean(1)
     )  # fmt: skip
     return text, picture
 

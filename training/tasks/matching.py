@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from training.losses import hard_negatives, matching_loss
-from training.model import at_mask
 from training.tasks.base import Loss, SampleContext
 from training.tasks.image_text import projected
 
@@ -48,5 +47,5 @@ def _fused(context: SampleContext, text_rows: Tensor, picture_rows: Tensor) -> T
         return view.h[:0]
     shown = batch.image_present[picture_rows]
     mask = batch.attention_mask[text_rows]
-    fused = context.network.model.cross(view.states[text_rows], mask, view.visual[picture_rows], shown)
-    return at_mask(fused, batch.mask_position[text_rows])
+    states, visual, position = view.states[text_rows], view.visual[picture_rows], batch.mask_position[text_rows]
+    return context.network.model.cross_at(states, mask, visual, shown, position)
