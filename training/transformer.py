@@ -69,12 +69,12 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, keys: Tensor | None, rows: Tensor | None = None) -> Tensor:
         """Return what becomes of rows (B, Q, D) among x (B, T, D); arguments as in `Attention`."""
-        out = x if rows is None else rows
+        out: Tensor = x if rows is None else rows
         if self.inside:
-            out = out + self.attention_norm(self.attention(x, keys, rows))
+            out = out + cast(Tensor, self.attention_norm(self.attention(x, keys, rows)))
             return out + cast(Tensor, self.mlp_norm(self.mlp(out)))
         asking = None if rows is None else self.attention_norm(rows)
-        out = out + self.attention(self.attention_norm(x), keys, asking)
+        out = out + cast(Tensor, self.attention(self.attention_norm(x), keys, asking))
         return out + cast(Tensor, self.mlp(self.mlp_norm(out)))
 
 
