@@ -19,6 +19,8 @@ from training.heads import ImageTextHead, WordsHead
 from training.transformer import Transformer
 
 PROJECTION = (256, 128)
+BARE = 3
+"""Visible ids of a text that says nothing: start, mask, end."""
 
 
 class TextPart(Protocol):
@@ -54,8 +56,10 @@ class EntityHead(nn.Module):
     def __init__(self, width: int, vocabulary: int, config: ModelConfig) -> None:
         super().__init__()
         drop = nn.Dropout(config.head_dropout)
-        self.trunk = nn.Sequential(nn.Linear(width, width), drop, nn.LayerNorm(width), nn.GELU())
-        self.rows = nn.Linear(width, vocabulary)
+        experts = config.fusion == "experts"
+        plain = nn.Sequential(nn.Linear(width, width), drop, nn.LayerNorm(width), nn.GELU())
+        self.trunk = Experts(width, config.head_dropout) if experts else plain
+        self.rows = nn.Linear(2 * width if experts else width, vocabulary)
         # The paper's code drops logits out: each is zeroed or scaled up before the softmax.
         self.logits = nn.Dropout(config.head_dropout) if config.form == "paper" else nn.Identity()
 
@@ -65,8 +69,29 @@ class EntityHead(nn.Module):
         return functional.log_softmax(logits.float(), dim=-1)
 
 
+class Experts(nn.Module):
+    """The trunks of the text and of the picture side by side; either maps 0, what is missing, to exactly 0."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.text, self.picture = (
+            nn.Sequential(
+                nn.Linear(width, width, bias=False), nn.Dropout(dropout),
+                nn.LayerNorm(width, elementwise_affine=False), nn.GELU(),
+            )
+            for _ in range(2)
+        )  # fmt: skip
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Map (B, 2 D), text and picture, to (B, 2 D)."""
+        text, picture = h.chunk(2, dim=-1)
+        return torch.cat([self.text(text), self.picture(picture)], dim=-1)
+
+
 class MultiExpan(nn.Module):
     """MultiExpan without its momentum copy.
+
+    With `config.fusion` = "experts", h and g are (B, 2 D), the text's half first, where (B, D) is written below.
 
     Args:
         config: Sizes and form.
@@ -91,11 +116,12 @@ class MultiExpan(nn.Module):
         self.visual_transformer = Transformer(width, config.visual_layers, config)
         self.cross_transformer = Transformer(width, config.cross_layers, config)
         self.head = EntityHead(width, vocabulary, config)
-        self.projection_head = _projection_head(width)
-        self.cluster_head = _cluster_head(width, config.clusters)
+        wide = 2 * width if config.fusion == "experts" else width
+        self.projection_head = _projection_head(wide)
+        self.cluster_head = _cluster_head(wide, config.clusters)
         # Last, so that a model without them draws the same weights.
         self.words_head = WordsHead(width, cast(TextPart, text).words) if tasks and tasks.words else None
-        self.matching_head = nn.Linear(width, 2) if tasks and tasks.matching else None
+        self.matching_head = nn.Linear(wide, 2) if tasks and tasks.matching else None
         similar = tasks is not None and (tasks.image_text or tasks.matching)
         self.image_text_head = ImageTextHead(width, tasks.image_text_temperature) if tasks and similar else None
 
@@ -124,7 +150,7 @@ class MultiExpan(nn.Module):
             h: (B, D).
         """
         visual = self.visual_rows(tokens)
-        return self.cross_at(states, attention_mask, visual, image_present, mask_position)
+        return self.h_of(states, attention_mask, visual, image_present, mask_position)
 
     def visual_rows(self, tokens: Tensor) -> Tensor:
         """Map (B, P, C) tokens of the vision backbone to (B, P, D) rows of the visual transformer."""
@@ -132,16 +158,23 @@ class MultiExpan(nn.Module):
         return cast(Tensor, self.visual_transformer(visual))
 
     def cross(self, states: Tensor, attention_mask: Tensor, visual: Tensor, image_present: Tensor) -> Tensor:
-        """Return all fused rows (B, L + P, D); arguments as in `fuse`, `visual` from `visual_rows`."""
+        """Return all fused rows (B, L + P, D), of experts the text's (B, L, D); arguments as in `h_of`."""
+        if self.config.fusion == "experts":
+            return cast(Tensor, self.cross_transformer(states, attention_mask.to(states.dtype)))
         rows, keys = _joined(states, attention_mask, visual, image_present)
         return cast(Tensor, self.cross_transformer(rows, keys))
 
-    def cross_at(
-        self, states: Tensor, attention_mask: Tensor, visual: Tensor, image_present: Tensor, position: Tensor
+    def h_of(
+        self, states: Tensor, attention_mask: Tensor, visual: Tensor, image_present: Tensor, mask_position: Tensor
     ) -> Tensor:
-        """Return the fused rows (B, D) at positions (B,) int64 alone; other arguments as in `cross`."""
-        rows, keys = _joined(states, attention_mask, visual, image_present)
-        return self.cross_transformer.row(rows, keys, position)
+        """Return h (B, D); arguments as in `fuse`, `visual` from `visual_rows`."""
+        if self.config.fusion == "cross":
+            rows, keys = _joined(states, attention_mask, visual, image_present)
+            return self.cross_transformer.row(rows, keys, mask_position)
+        text = self.cross_transformer.row(states, attention_mask.to(states.dtype), mask_position)  # (B, D)
+        told = (attention_mask.sum(1) > BARE).to(text.dtype)[:, None]  # (B, 1)
+        shown = image_present.to(text.dtype)[:, None]  # (B, 1)
+        return torch.cat([text * told, visual.mean(1).to(text.dtype) * shown], dim=1)
 
     def encode(
         self, input_ids: Tensor, attention_mask: Tensor, mask_position: Tensor, pixels: Tensor, image_present: Tensor

@@ -80,7 +80,7 @@ class Network:
         self, states: Tensor, mask: Tensor, position: Tensor, tokens: Tensor, present: Tensor
     ) -> tuple[Tensor, Tensor]:
         visual = self.model.visual_rows(tokens)
-        return visual, self.model.cross_at(states, mask, visual, present, position)
+        return visual, self.model.h_of(states, mask, visual, present, position)
 
     def _tokens(self, pictures: Tensor) -> Tensor:
         if pictures.ndim == 3:

@@ -256,3 +256,35 @@ def test_schedule():
     assert schedule(settings, 3, 13) == 1.0
     assert abs(schedule(settings, 8, 13) - 0.5) < 1e-12
     assert schedule(LoopSettings(schedule="constant"), 99, 100) == 1.0
+
+
+def _experts():
+    torch.manual_seed(0)
+    vision = VisionTokens(SmallNetwork((4, 8)), size=16, tokens="map", frozen=False)
+    config = ModelConfig(fusion="experts", heads=2, mlp=16, visual_layers=1, cross_layers=1)
+    settings = TextSettings(backbone="scratch", trained_layers=-1, width=8, layers=1, heads=2, mlp=16, max_length=16)
+    return MultiExpan(config, load_text(settings, 40), vision, vocabulary=5).eval()
+
+
+def test_experts_say_nothing_of_what_is_missing():
+    model = _experts()
+    ids, mask = torch.tensor([[2, 7, 4, 8, 3], [2, 4, 3, 0, 0]]), torch.tensor([[1] * 5, [1, 1, 1, 0, 0]])
+    position, pixels = torch.tensor([2, 1]), torch.rand(2, 3, 16, 16)
+    g = model.feature(ids, mask, position, pixels, torch.tensor([1.0, 1.0]))
+    assert g.shape == (2, 16)
+    assert g[0].ne(0).all() and g[1, 8:].ne(0).all()
+    assert torch.equal(g[1, :8], torch.zeros(8))  # the second text is start, mask, end
+    hidden = model.feature(ids, mask, position, pixels, torch.tensor([0.0, 0.0]))
+    assert torch.equal(hidden[:, 8:], torch.zeros(2, 8))
+    torch.testing.assert_close(hidden[0, :8], g[0, :8])  # a picture changes nothing of what the text says
+
+
+def test_the_logits_of_experts_are_added():
+    model = _experts()
+    h = torch.randn(3, 16)
+    text, picture = h.clone(), h.clone()
+    text[:, 8:], picture[:, :8] = 0.0, 0.0
+    rows, bias = model.head_rows()
+    both, one, other = (model.trunk(part) @ rows.T for part in (h, text, picture))
+    torch.testing.assert_close(both, one + other)
+    torch.testing.assert_close(model.log_probabilities(h), torch.log_softmax(one + other + bias, dim=-1))

@@ -15,6 +15,9 @@ class ModelConfig:
     Attributes:
         form: "paper" drops logits out in training, keeps the text backbone's own dropout off and masks with -1e9;
             "corrected" leaves logits alone, uses the text backbone's dropout in trained layers and masks with -1e4.
+        fusion: "cross" sends texts and pictures together through the cross transformer, as the paper does; "experts"
+            keeps them apart to the end: two features, one from the text and one from the picture, whose logits are
+            added. What a sample lacks then has the feature 0 and says nothing.
         norm: "sublayer" normalises a sub-layer's output before the residual sum, as the paper's code does; "pre"
             normalises its input.
         heads, mlp, visual_layers, cross_layers, dropout: Sizes of both transformers.
@@ -23,6 +26,7 @@ class ModelConfig:
     """
 
     form: Literal["paper", "corrected"] = "corrected"
+    fusion: Literal["cross", "experts"] = "cross"
     norm: Literal["sublayer", "pre"] = "sublayer"
     heads: int = setting(12, low=1)
     mlp: int = setting(3072, low=1)

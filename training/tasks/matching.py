@@ -48,4 +48,4 @@ def _fused(context: SampleContext, text_rows: Tensor, picture_rows: Tensor) -> T
     shown = batch.image_present[picture_rows]
     mask = batch.attention_mask[text_rows]
     states, visual, position = view.states[text_rows], view.visual[picture_rows], batch.mask_position[text_rows]
-    return context.network.model.cross_at(states, mask, visual, shown, position)
+    return context.network.model.h_of(states, mask, visual, shown, position)
