@@ -19,6 +19,7 @@ from entity_expand.stores.base import Facts, VectorField
 from entity_expand.types import AnyArray, Float64, Int64
 
 _NEAR = 128
+_AHEAD = 0.3
 _ROUNDING = 1e-5
 
 
@@ -114,26 +115,37 @@ class Growth:
         self._path = sum(_length(self._inner.vector(place)) for place in range(len(seeds)))
         self._blocks: list[tuple[Int64, EntityRows]] = []
         self._outer: list[Reach] = []
+        self._stuck = True
 
     @property
     def available(self) -> int:
         """How many entities there are: the seeds, and all that were fetched."""
         return self._seeds + sum(len(positions) for positions, _ in self._blocks)
 
-    def unknown(self, positions: Int64) -> Int64:
-        """Return those of `positions` that were not fetched yet, rising."""
-        return np.setdiff1d(positions, np.concatenate([self._places, *(known for known, _ in self._blocks)]))
+    @property
+    def taken_in(self) -> Int64:
+        """The positions of the seeds and of all that were fetched, rising."""
+        return np.union1d(self._places, np.concatenate([np.empty(0, np.int64), *(known for known, _ in self._blocks)]))
 
-    def take_in(self, positions: Int64, rows: EntityRows, floor: float) -> None:
-        """Widen the outer circle by entities that were fetched for the present query.
+    def aim(self, target: int) -> Float64:
+        """Return the query to fetch for next.
+
+        It lies ahead on the way that the set will probably go, since a circle drawn there proves steps before and
+        after; but at the set itself if the last circle let nobody join, so that some step is proved in the end.
+        """
+        return self.query if self._stuck else self._ahead(target)
+
+    def take_in(self, positions: Int64, rows: EntityRows, query: Float64, floor: float) -> None:
+        """Widen the outer circle by entities that were fetched.
 
         Args:
-            positions: (m,) of those that were unknown.
+            positions: (m,) of those that were not taken in yet.
             rows: Their stored rows.
-            floor: Highest score of any entity that was not fetched.
+            query: What they were fetched for.
+            floor: Highest score for it of any entity that was never fetched.
         """
         self._blocks.append((positions, self._space.rows(rows)))
-        self._outer.append(Reach(self.query, floor, self._space.largest_norm))
+        self._outer.append(Reach(query, floor, self._space.largest_norm))
 
     def grow(self, target: int, trust: bool) -> bool:
         """Let entities join until there are `target` members, or one outside the outer circle might be better.
@@ -145,7 +157,7 @@ class Growth:
         Returns:
             Whether all who joined here were proved to be those of a full scan.
         """
-        proved = True
+        proved, begun = True, len(self.members)
         while len(self.members) < target:
             inner, search, joined = [self._draw(target)], self._search, len(self.members)
             while len(search.members) < target:
@@ -160,7 +172,14 @@ class Growth:
             self.members = self._places[search.members]
             if len(self.members) == joined:
                 break
+        self._stuck = len(self.members) == begun
         return proved
+
+    def _ahead(self, target: int) -> Float64:
+        """Return what the query will probably be when a part of those still wanted have joined."""
+        count = int(_AHEAD * (target - len(self.members))) if self._settings.grow else 0
+        nearest = self._search.candidates(count) if count else ()
+        return sum((self._inner.vector(int(place)) for place in nearest), self.query)
 
     def _certain(self, reaches: list[Reach], candidates: Int64) -> bool:
         """Return whether no entity outside the circles could be among the candidates of the next step."""
@@ -169,7 +188,7 @@ class Growth:
             return True
         if len(candidates) < self._search.window:
             return False
-        if reaches[-1].query is self.query:
+        if any(reach.query is self.query for reach in reaches):
             return True
         slack = _ROUNDING * self._path * self._space.largest_norm
         return self._search.score(int(candidates[-1])) >= bound + slack

@@ -6,7 +6,7 @@ import pytest
 from entity_expand.drive import run
 from entity_expand.errors import ConfigError, QueryError
 from entity_expand.paper import expand_jointly
-from entity_expand.plan import ExpandSettings, plan, search_whole
+from entity_expand.plan import ExpandSettings, plan, pool_at, search_whole
 from entity_expand.pools import TablePool
 from entity_expand.scoring import query_vector
 from entity_expand.search import WINDOW_TIERS, SearchSettings, SetSearch, divergence, tiers_at, tiers_of
@@ -20,6 +20,7 @@ class ScanReader:
 
     def __init__(self, rows) -> None:
         self._rows, self.asked = rows, 0
+        self.found: list[np.ndarray] = []
         count, width = rows.head.shape
         pair = np.concatenate([rows.head, rows.scaled], axis=1)
         norms = {"head": np.linalg.norm(rows.head, axis=1).max(), "pair": np.linalg.norm(pair, axis=1).max()}
@@ -48,6 +49,7 @@ class ScanReader:
         scores[excluded] = -np.inf
         order = np.lexsort((np.arange(len(scores)), -scores))[:size]
         order = order[scores[order] > -np.inf]
+        self.found.append(order)
         return Hits(order, float(scores[order[-1]]) if len(order) == size else -np.inf)
 
 
@@ -97,6 +99,17 @@ def test_fetched_pools_give_the_list_of_a_full_scan(world, weight: float, pool_s
         assert pooled.exact
         assert pooled.fetches == store.asked
         assert not set(excluded) & set(pooled.positions)
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_no_entity_is_fetched_twice(world, weight: float) -> None:
+    reader = ScanReader(world.rows)
+    seeds = np.flatnonzero(world.label == 2)[:3]
+    ranking = run(plan(seeds, 90, ExpandSettings(both_directions=weight, pool_size=32), NOBODY, reader.facts), reader)
+    fetched = np.concatenate([seeds, *reader.found])
+    assert len(reader.found) == ranking.fetches > 2 and len(np.unique(fetched)) == len(fetched)
+    sizes = [len(found) for found in reader.found[:-1]]
+    assert sizes == [pool_at(number, 32) for number in range(len(sizes))] and sizes[:2] == [32, 16]
 
 
 def test_a_window_wider_than_the_inner_circle_ends(world) -> None:
