@@ -109,11 +109,11 @@ def plan(
         last = limit is not None and fetches + 1 >= limit
         to_come = target - len(growing.members) + searching.widest if last else 0
         wanted = max(pool_at(fetches, settings.pool_size), to_come)
-        query, barred = growing.aim(target), np.union1d(growing.taken_in, excluded)
-        hits = yield from ask(Nearest(space.field, query, wanted, barred, filtered))
+        aim, barred = growing.aim(target), np.union1d(growing.taken_in, excluded)
+        hits = yield from ask(Nearest(space.field, aim.query, wanted, barred, filtered))
         fetches += 1
         new = np.sort(hits.positions)
-        growing.take_in(new, (yield from ask(Rows(new))), query, hits.floor)
+        growing.take_in(new, (yield from ask(Rows(new))), aim, hits.floor)
         if hits.floor == -np.inf:
             target = min(target, growing.available)
         exact = growing.grow(target, trust=last) and exact

@@ -41,6 +41,7 @@ from entity_expand.elastic.hybrid import RankedHit, knn_of_seeds, read_index, re
 from entity_expand.elastic.searches import SearchOptions, View
 from entity_expand.elastic.state import IndexState
 from entity_expand.elastic.store import ElasticStore
+from entity_expand.frame import PairFrame
 from entity_expand.scoring import EntityRows, query_vector
 from entity_expand.stores.base import Describe, Facts, IndexMeta, Lookup, Matching, Nearest, Request, Rows, Suggest
 from servers.elasticsearch_node import ask
@@ -48,7 +49,7 @@ from servers.elasticsearch_node import ask
 QUERY = np.array([1.0, -2.0, 0.5, 3.0])
 VECTOR = base64.b64encode(struct.pack(">8f", 1.0, -2.0, 0.5, 3.0, 0.0, 0.0, 0.0, 0.0)).decode()
 NONE = np.empty(0, dtype=np.int64)
-FRAME = Frame(np.zeros(3), np.zeros(4), 1.0)
+FRAME = Frame(np.zeros(3), PairFrame(np.zeros(4), 1.0))
 META = IndexMeta("b", "c", "/corpus", "both", None, "", 3, 10, 2, 2, 4, "1")
 COLUMNS = {"_source": False, "stored_fields": "_none_", "track_total_hits": False}
 PARAMS = {"allow_partial_search_results": "false", "preference": "copy"}
@@ -434,6 +435,14 @@ def test_hits_of_any_search_are_ranked_again(
                 rerank([wrong], seeds, 20, index, settings)
     finally:
         table.close()
+
+
+def test_a_section_of_ones_own_is_asked_as_hard_as_an_expansion() -> None:
+    ones = np.ones((1, 4), dtype=np.float32)
+    seed = {"_source": {"place": 3, "rows": pack_rows(EntityRows(ones, ones, np.ones(1), np.zeros(1)), 0)}}
+    section = knn_of_seeds([seed], 10, view(VectorOptions("bbq_hnsw")).state)
+    assert section["num_candidates"] == 20 and section["rescore_vector"] == {"oversample": 4.0}
+    assert "rescore_vector" not in knn_of_seeds([seed], 10, view(VectorOptions("hnsw")).state)
 
 
 def test_a_pair_of_equal_halves_without_a_common_mean_has_the_same_scores() -> None:
