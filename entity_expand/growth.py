@@ -87,7 +87,7 @@ class Growth:
         self._inner, self._places = space.pool(rows.take(order)), seeds[order]
         self._search = SetSearch(self._inner, np.argsort(order), self._seeds, settings)
         self._aim = Aim.of(self._inner.query(self._search.members), space.frame)
-        self._path = sum(self._length(place) for place in range(len(seeds)))
+        self._path = sum(self._step(place).length for place in range(len(seeds)))
         self._blocks: list[tuple[Int64, EntityRows]] = []
         self._outer: list[Reach] = []
         self._stuck = True
@@ -169,12 +169,13 @@ class Growth:
     def _join(self, candidates: Int64) -> None:
         joined = self._search.choose(candidates)
         if self._settings.grow:
-            self._aim = Aim.of(self._aim.query + self._inner.vector(joined), self._space.frame)
-            self._path += self._length(joined)
+            step = self._step(joined)
+            self._aim = self._aim.moved(step)
+            self._path += step.length
 
-    def _length(self, place: int) -> float:
-        """Return how far one entity moves the query, among the vectors of the largest norm."""
-        return Aim.of(self._inner.vector(place), self._space.frame).length
+    def _step(self, place: int) -> Aim:
+        """Return how one entity moves the query."""
+        return Aim.of(self._inner.vector(place), self._space.frame)
 
     def _draw(self, target: int) -> Reach:
         """Draw the inner circle around the present query, and begin a search in it."""

@@ -33,6 +33,12 @@ class Aim:
         framed = frame.query(query)
         return cls(query, framed, frame.lacking(query), length_of(framed))
 
+    def moved(self, step: Aim) -> Aim:
+        """Return the aim of the sum of both queries."""
+        framed = self.framed + step.framed
+        query = framed if self.framed is self.query else self.query + step.query
+        return Aim(query, framed, self.lacking + step.lacking, length_of(framed))
+
 
 class Reach:
     """How high the entities outside a circle can score.
