@@ -33,8 +33,7 @@ class ExpandSettings:
             theirs predict the candidate. 0 is the paper's score.
         space: "heads" scores by the entity head as in the paper; "features" by the cosine of centred features.
         search: How the set grows and is ranked.
-        pool_size: K, entities of the first fetch; half as many new ones come with the second, and twice as many with
-            each further one.
+        pool_size: K, entities of the first fetch; every further one doubles the pool.
         max_fetches: After so many fetches the pool is trusted, and the result marked as not exact. None: no limit.
     """
 
@@ -122,11 +121,8 @@ def plan(
 
 
 def pool_at(fetches: int, first: int) -> int:
-    """Return how many further entities to ask for after so many fetches.
-
-    The second fetch is aimed ahead (`Growth.aim`) and can be half as large; each further one doubles.
-    """
-    return first if fetches == 0 else max(1, (first << fetches) // 4)
+    """Return how many further entities to ask for after so many fetches: so many that the pool doubles."""
+    return first << max(0, fetches - 1)
 
 
 def in_space(settings: ExpandSettings) -> SearchSettings:

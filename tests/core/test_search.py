@@ -111,7 +111,7 @@ def test_no_entity_is_fetched_twice(world, weight: float) -> None:
     fetched = np.concatenate([seeds, *reader.found])
     assert len(reader.found) == ranking.fetches > 2 and len(np.unique(fetched)) == len(fetched)
     sizes = [len(found) for found in reader.found[:-1]]
-    assert sizes == [pool_at(number, 32) for number in range(len(sizes))] and sizes[:2] == [32, 16]
+    assert sizes == [pool_at(number, 32) for number in range(len(sizes))] and sizes[:3] == [32, 32, 64][: len(sizes)]
 
 
 def test_a_window_wider_than_the_inner_circle_ends(world) -> None:
