@@ -34,6 +34,7 @@ from entity_expand.elastic.bodies import VectorOptions, mapping
 from entity_expand.elastic.connection import Connection
 from entity_expand.elastic.documents import Document, document, vector_text
 from entity_expand.elastic.frame import Frame
+from entity_expand.frame import PairFrame
 from entity_expand.stores.base import Evidence, Record
 from entity_expand.types import Entity
 from indexer.elastic.bulk import Bulk, BulkReport
@@ -66,7 +67,7 @@ TRIED = (Way("streaming"), Way("parallel", 2), Way("parallel", 4))
 
 def documents(world: World) -> Iterator[Document]:
     """Yield the documents of a world, made a block at a time as the indexer makes them."""
-    frame = Frame(np.zeros(world.dimension), np.zeros(world.dimension + 1), 1.0)
+    frame = Frame(np.zeros(world.dimension), PairFrame(np.zeros(world.dimension + 1), 1.0))
     for start in range(0, len(world.rows), BLOCK):
         rows = world.rows.take(np.arange(start, min(start + BLOCK, len(world.rows))))
         vectors = frame.vectors(rows, ("head", "pair", "feature"))

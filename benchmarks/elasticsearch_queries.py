@@ -82,25 +82,30 @@ class Asked:
     truth: np.ndarray
 
 
-def asked_of(world: World, changed: bool = True) -> list[Asked]:
-    """Return queries of 3 and of 30 members of one class, for one direction and for both, with their true answers."""
-    rng, pair = np.random.default_rng(7), Pair.of(world)
-    classes = [world.members_of(rng, CLASS_AT_LEAST) for _ in range(QUERIES)]
+def asked_of(world: World, queries: int = QUERIES, pairs: bool = True, changed: bool = True) -> list[Asked]:
+    """Return queries of 3 and of 30 members of one class, for one direction and for both, with their true answers.
+
+    Args:
+        world: The world.
+        queries: How many of each kind.
+        pairs: Whether the pair field is asked too.
+        changed: Whether that is asked as it is stored, see `Pair`.
+    """
+    rng = np.random.default_rng(7)
+    classes = [world.members_of(rng, CLASS_AT_LEAST) for _ in range(queries)]
     found = []
     for count in (3, 30):
         members = [of_class[:count] for of_class in classes]
-        heads, both = (
-            np.array([query_vector(world.rows.take(part), weight) for part in members]) for weight in (0.0, 1.0)
-        )
+        heads = np.array([query_vector(world.rows.take(part), 0.0) for part in members])
         truth = nearest(world, heads, members)
-        through = np.concatenate([heads, np.zeros_like(heads)], axis=1)
-        found += [
-            Asked(f"head {count}", "head", members, heads, truth),
-            Asked(
-                f"pair {count}", "pair", members, pair.asked(both) if changed else both, nearest(world, both, members)
-            ),
-            Asked(f"pair for head {count}", "pair", members, pair.asked(through) if changed else through, truth),
-        ]
+        found.append(Asked(f"head {count}", "head", members, heads, truth))
+        if pairs:
+            pair = Pair.of(world)
+            both = np.array([query_vector(world.rows.take(part), 1.0) for part in members])
+            through = np.concatenate([heads, np.zeros_like(heads)], axis=1)
+            sent = [pair.asked(vectors) if changed else vectors for vectors in (both, through)]
+            found.append(Asked(f"pair {count}", "pair", members, sent[0], nearest(world, both, members)))
+            found.append(Asked(f"pair for head {count}", "pair", members, sent[1], truth))
     return found
 
 
@@ -199,17 +204,17 @@ def expanded(
     return found.positions.tolist(), found.fetches, 1e3 * (time.perf_counter() - begun)
 
 
-def seeds_of(world: World) -> list[np.ndarray]:
-    """Return three seeds of one class for each expansion."""
+def seeds_of(world: World, count: int = EXPANSIONS) -> list[np.ndarray]:
+    """Return three seeds of one class for each of `count` expansions."""
     rng = np.random.default_rng(8)
-    return [world.members_of(rng, CLASS_AT_LEAST)[:3] for _ in range(EXPANSIONS)]
+    return [world.members_of(rng, CLASS_AT_LEAST)[:3] for _ in range(count)]
 
 
-def exact_lists(folder: Path, world: World, label: str, both: float) -> list[list[int]]:
+def exact_lists(folder: Path, world: World, label: str, both: float, count: int = EXPANSIONS) -> list[list[int]]:
     """Return the lists that exact searches give, from a file if they were made before."""
-    path = folder / f"exact-{label}-{both:g}.json"
+    path = folder / f"exact-{label}-{both:g}-{count}.json"
     if not path.exists():
         reader = LocalReader(world, exact=True)
-        path.write_text(json.dumps([expanded(reader, seeds, both)[0] for seeds in seeds_of(world)]))
+        path.write_text(json.dumps([expanded(reader, seeds, both)[0] for seeds in seeds_of(world, count)]))
     lists: list[list[int]] = json.loads(path.read_text())
     return lists

@@ -5,6 +5,7 @@
 
 OUT keeps the made worlds, the server's data and the results, one JSON object per line; a run that was ended goes on
 where it stood. To measure something again, delete its lines. `--url` names a server instead of one started on OUT.
+`--field head` leaves the pair field, and with it all of both directions, out: a graph over it takes long at 200,000.
 """
 
 from __future__ import annotations
@@ -12,27 +13,24 @@ from __future__ import annotations
 import argparse
 import functools
 import itertools
-import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from elasticsearch_bench import Notes, Server, load, machine, put_into, server_at
+from elasticsearch_bench import Notes, Server, machine, put_into, server_at
+from elasticsearch_measures import build, measure_expansions, measure_latency, measure_recall
 from elasticsearch_queries import (
+    EXPANSIONS,
     LIST,
     POOL,
+    QUERIES,
     Asked,
     Effort,
     LocalReader,
     Pair,
     asked_of,
     exact_lists,
-    expanded,
-    hits_of,
-    request_body,
     searching,
     seeds_of,
 )
@@ -42,6 +40,7 @@ from elasticsearch_worlds import World, kept_world, shape_of, statistics_of
 
 from entity_expand.elastic.bodies import VectorOptions, mapping
 from entity_expand.elastic.documents import padded
+from entity_expand.stores.base import VectorField
 
 OPTIONS = (
     VectorOptions("flat"),
@@ -53,51 +52,42 @@ OPTIONS = (
     VectorOptions("int8_hnsw"),
     VectorOptions("hnsw", "bfloat16"),
 )
-REQUESTS, WARM = 120, 10
-STALE = 11
 
 
 def efforts(option: VectorOptions, expanding: bool) -> list[Effort]:
     """Return the efforts to try, fewer for whole expansions."""
     graph, bits = option.method.endswith("hnsw"), option.quantised
     if expanding and bits:
-        tried = {"int8_flat": [(1, 0), (1, 2)], "int8_hnsw": [(1, 0), (1, 2)], "bbq_flat": [(1, 2), (1, 4)]}
-        return [Effort(POOL, m, r or None) for m, r in tried.get(option.method, [(1, 4), (2, 4)])]
+        tried = {
+            "int8_flat": [(1, 0), (1, 2)],
+            "int8_hnsw": [(1, 0), (1, 2), (2, 2)],
+            "bbq_flat": [(1, 0), (1, 2), (1, 4)],
+            "bbq_hnsw": [(2, 0), (1, 4), (2, 4)],
+        }
+        return [Effort(POOL, multiple, rescore or None) for multiple, rescore in tried[option.method]]
     if expanding:
-        return [Effort(POOL, m) for m in ((1, 2) if graph else (1,))]
+        return [Effort(POOL, m) for m in ((1, 2, 4) if graph else (1,))]
     if bits:
         return [Effort(POOL, m, rescore) for rescore in (None, 2, 4) for m in ((1, 2) if graph else (1,))]
     sizes = (LIST, POOL) if option.method == "hnsw" and option.element_type == "float" else (POOL,)
     return [Effort(size, m) for size in sizes for m in ((1, 2, 4) if graph else (1,))]
 
 
-def build(server: Server, index: str, body: dict[str, Any], fields: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Fill an index with one segment and return what that took."""
-    server.drop(index)
-    settings = {"number_of_shards": 1, "number_of_replicas": 0, "refresh_interval": -1}
-    server.call("PUT", f"/{index}", {"settings": settings, "mappings": body})
-    begun = time.perf_counter()
-    load(server, index, fields)
-    server.call("POST", f"/{index}/_flush")
-    loaded = time.perf_counter()
-    server.call("POST", f"/{index}/_forcemerge?max_num_segments=1&flush=true")
-    merged = time.perf_counter()
-    server.call("POST", f"/{index}/_refresh")
-    time.sleep(STALE)  # the server measures its files no more often
-    stats = server.call("GET", f"/{index}/_stats/store,docs,segments")["_all"]["primaries"]
-    total = len(next(iter(fields.values())))
-    if stats["docs"]["count"] != total or stats["segments"]["count"] != 1:
-        raise RuntimeError(f"{index} holds {stats['docs']} in {stats['segments']['count']} segments, not {total} in 1.")
-    return {
-        "load_s": round(loaded - begun, 1),
-        "merge_s": round(merged - loaded, 1),
-        "mib": round(stats["store"]["size_in_bytes"] / 2**20, 1),
-    }
-
-
 @dataclass(frozen=True)
 class Run:
-    """A world on a server: where results go, the world and its name, the folder of kept things, the options to try."""
+    """A world on a server.
+
+    Attributes:
+        notes: Where results go.
+        server: The server.
+        world: The world.
+        label: Its name.
+        folder: Where things are kept.
+        options: The options to try.
+        fields: The fields that the indices have.
+        queries: How many queries of each kind.
+        expansions: How many whole expansions.
+    """
 
     notes: Notes
     server: Server
@@ -105,6 +95,18 @@ class Run:
     label: str
     folder: Path
     options: Sequence[VectorOptions]
+    fields: tuple[VectorField, ...]
+    queries: int
+    expansions: int
+
+    @property
+    def directions(self) -> tuple[float, ...]:
+        """The values of λ that the fields serve."""
+        return (0.0, 1.0) if "pair" in self.fields else (0.0,)
+
+    def asked(self, changed: bool = True) -> list[Asked]:
+        """Return the queries."""
+        return asked_of(self.world, self.queries, "pair" in self.fields, changed)
 
     def key(self, part: str, option: VectorOptions | None = None, **more: Any) -> dict[str, Any]:
         """Return what a result is known by."""
@@ -120,86 +122,26 @@ class Run:
         key, world = self.key("index", option), self.world
         index = f"bench-{self.label}-{name_of(option).replace(' ', '-')}"
         if not self.notes.has(**key) or not self.server.exists(index):
-            fields = {"head": padded(world.rows.head), "pair": padded(Pair.of(world).stored(world))}
-            body = mapping(world.dimension, VectorOptions(option.method, option.element_type, None, ("head", "pair")))
+            fields = {"head": padded(world.rows.head)}
+            if "pair" in self.fields:
+                fields["pair"] = padded(Pair.of(world).stored(world))
+            body = mapping(world.dimension, VectorOptions(option.method, option.element_type, None, self.fields))
             self.notes.add(**key, **build(self.server, index, body, fields))
         return index
 
-    def expansions(self, index: str, effort: Effort, both: float) -> dict[str, Any]:
+    def expanding(self, index: str, effort: Effort, both: float) -> dict[str, Any]:
         """Measure whole expansions."""
         reader = LocalReader(self.world, False, searching(self.server, index, effort, Pair.of(self.world)))
-        return measure_expansions(reader, self.world, both, exact_lists(self.folder, self.world, self.label, both))
+        return measure_expansions(reader, seeds_of(self.world, self.expansions), both, self.exact(both))
 
-
-def measure_recall(server: Server, index: str, asked: Asked, effort: Effort) -> dict[str, Any]:
-    """Return the share of the true 100 and 400 nearest that come back."""
-    shares: dict[int, list[float]] = {LIST: [], POOL: []}
-    for members, vector, truth in zip(asked.members, asked.vectors, asked.truth, strict=True):
-        body = request_body(asked.field, vector, members.tolist(), effort, effort.size)
-        places, _ = hits_of(server, index, body)
-        for cut in shares:
-            if cut <= effort.size:
-                shares[cut].append(len(np.intersect1d(places[:cut], truth[:cut])) / cut)
-    return {f"recall_{cut}": [round(v, 4) for v in of(found)] for cut, found in shares.items() if found}
-
-
-def of(found: list[float]) -> tuple[float, float]:
-    """Return the mean and the 5th percentile."""
-    return float(np.mean(found)), float(np.percentile(found, 5))
-
-
-def measure_expansions(
-    reader: LocalReader, world: World, both: float, truth: list[list[int]], limit: int | None = None
-) -> dict[str, Any]:
-    """Return how much of the exact lists comes back, and what that takes."""
-    expanded(reader, seeds_of(world)[0], both, limit)
-    runs = [expanded(reader, seeds, both, limit) for seeds in seeds_of(world)]
-    overlap = [len(set(found) & set(right)) / LIST for (found, _, _), right in zip(runs, truth, strict=True)]
-    taken = [milliseconds for _, _, milliseconds in runs]
-    return {
-        "overlap": [round(v, 4) for v in of(overlap)],
-        "alike": sum(found == right for (found, _, _), right in zip(runs, truth, strict=True)),
-        "fetches": float(np.mean([fetches for _, fetches, _ in runs])),
-        "p50": round(float(np.percentile(taken, 50)), 1),
-        "p95": round(float(np.percentile(taken, 95)), 1),
-    }
-
-
-def measure_latency(url: str, index: str, asked: Asked, effort: Effort, clients: int) -> dict[str, Any]:
-    """Return the milliseconds of bare requests from some clients at once, each with a connection of its own."""
-    bodies = [
-        request_body(asked.field, vector, members.tolist(), effort, effort.size)
-        for members, vector in zip(asked.members, asked.vectors, strict=True)
-    ]
-    taken: list[float] = []
-    start = threading.Barrier(clients)
-
-    def client(number: int) -> None:
-        server, own = Server(url), []
-        for body in bodies[:WARM]:
-            server.raw("POST", f"/{index}/_search", body)
-        start.wait()
-        for turn in range(REQUESTS if clients == 1 else REQUESTS // 4):
-            body = bodies[(number * 17 + turn) % len(bodies)]
-            begun = time.perf_counter()
-            server.raw("POST", f"/{index}/_search", body)
-            own.append(1e3 * (time.perf_counter() - begun))
-        taken.extend(own)
-
-    begun = time.perf_counter()
-    threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    seconds = time.perf_counter() - begun
-    p50, p95 = (round(float(np.percentile(taken, cut)), 1) for cut in (50, 95))
-    return {"p50": p50, "p95": p95, "requests": len(taken), "seconds": round(seconds, 1)}
+    def exact(self, both: float) -> list[list[int]]:
+        """Return the lists that exact searches give."""
+        return exact_lists(self.folder, self.world, self.label, both, self.expansions)
 
 
 def recall_part(run: Run) -> None:
     """Measure the recall of every option."""
-    asked = asked_of(run.world)
+    asked = run.asked()
     for option in run.options:
         index = run.ready(option)
         for effort, queries in itertools.product(efforts(option, expanding=False), asked):
@@ -211,37 +153,44 @@ def recall_part(run: Run) -> None:
 def fetches_part(run: Run) -> None:
     """Measure what fewer fetches do to expansions that search exactly, in memory."""
     reader = LocalReader(run.world, True)
-    for both, limit in itertools.product((0.0, 1.0), (1, 2, 3, 4)):
-        truth = exact_lists(run.folder, run.world, run.label, both)
+    for both, limit in itertools.product(run.directions, (1, 2, 3, 4)):
+        asked = seeds_of(run.world, run.expansions)
         key = run.key("fetches", both=both, limit=limit)
-        run.note(key, functools.partial(measure_expansions, reader, run.world, both, truth, limit))
+        run.note(key, functools.partial(measure_expansions, reader, asked, both, run.exact(both), limit))
 
 
 def expansions_part(run: Run) -> None:
     """Measure whole expansions of every option."""
-    for both, option in itertools.product((0.0, 1.0), run.options):
+    for both, option in itertools.product(run.directions, run.options):
         index = run.ready(option)
         for effort in efforts(option, expanding=True):
             key = run.key("expansions", option, both=both, **effort.key())
-            run.note(key, functools.partial(run.expansions, index, effort, both))
+            run.note(key, functools.partial(run.expanding, index, effort, both))
 
 
 def latency_part(run: Run) -> None:
-    """Measure the time of bare requests and of whole expansions of every option."""
-    asked = [queries for queries in asked_of(run.world) if queries.kind in ("head 3", "pair 3")]
+    """Measure the time of bare requests of every option."""
+    asked = [queries for queries in run.asked() if queries.kind in ("head 3", "pair 3")]
     for option in run.options:
         index = run.ready(option)
         for effort in efforts(option, expanding=True):
             for queries, clients in itertools.product(asked, (1, CLIENTS)):
                 key = run.key("latency", option, field=queries.field, clients=clients, **effort.key())
                 run.note(key, functools.partial(measure_latency, run.server.url, index, queries, effort, clients))
+
+
+def times_part(run: Run) -> None:
+    """Measure the time of whole expansions of every option."""
+    for option in run.options:
+        index = run.ready(option)
+        for effort in efforts(option, expanding=True):
             key = run.key("times", option, both=0.0, **effort.key())
-            run.note(key, functools.partial(run.expansions, index, effort, 0.0))
+            run.note(key, functools.partial(run.expanding, index, effort, 0.0))
 
 
 def variants_part(run: Run) -> None:
     """Measure the recall of graphs over the same vectors stored in other ways, each in an index of its own."""
-    asked = asked_of(run.world, changed=False)
+    asked = run.asked(changed=False)
     for name, (field, similarity, changed) in variants_of(run.world).items():
         key = run.key("variants", variant=name, method="hnsw")
         index = f"bench-{run.label}-variant"
@@ -267,6 +216,7 @@ PARTS = {
     "fetches": fetches_part,
     "expansions": expansions_part,
     "latency": latency_part,
+    "times": times_part,
 }
 
 
@@ -277,6 +227,9 @@ def main() -> None:
     parser.add_argument("--part", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--world", nargs="+", default=["14489x768", "200000x384"])
     parser.add_argument("--option", nargs="+", help='only these, such as "hnsw bfloat16"')
+    parser.add_argument("--field", nargs="+", choices=["head", "pair"], default=["head", "pair"])
+    parser.add_argument("--queries", type=int, default=QUERIES)
+    parser.add_argument("--expansions", type=int, default=EXPANSIONS)
     parser.add_argument("--url")
     parser.add_argument("--heap", default="3g")
     parser.add_argument("--render", type=Path, help="a page whose tables are to be replaced; nothing is measured")
@@ -294,7 +247,9 @@ def main() -> None:
             if not notes.has(part="shape", world=label):
                 notes.add(part="shape", world=label, statistics=statistics_of(world.rows))
             for part in args.part:
-                PARTS[part](Run(notes, Server(url), world, label, args.out, options))
+                server, fields = Server(url), tuple(args.field)
+                run = Run(notes, server, world, label, args.out, options, fields, args.queries, args.expansions)
+                PARTS[part](run)
 
 
 if __name__ == "__main__":

@@ -45,13 +45,12 @@ def _pairs(row: dict[str, Any], name: str) -> str:
 
 
 def _world_tables(notes: Notes, world: str) -> list[str]:
-    costs = [
-        [row["option"], row["mib"], row["load_s"], row["merge_s"]] for row in notes.select(part="index", world=world)
-    ]
+    built = notes.select(part="index", world=world)
+    costs = [[row["option"], row["mib"], row["load_s"], row["merge_s"]] for row in built]
     size, dimension, _ = shape_of(world)
     texts = [f"## {size:,} entities, D = {dimension}"]
     if costs:
-        texts.append("Building, with head and pair:")
+        texts.append(f"Building, with {' and '.join(built[-1]['fields'])}:")
         texts.append(table(["option", "MiB", "loading s", "merging s"], costs))
     for asked in (LIST, POOL):
         texts += _recall_table(notes, world, asked)

@@ -23,8 +23,9 @@ from pathlib import Path
 import numpy as np
 
 from entity_expand._version import __version__
+from entity_expand.frame import pair_frame_of
 from entity_expand.scoring import EntityRows, entity_rows, head_statistics
-from entity_expand.stores.base import Facts, IndexMeta, Rows
+from entity_expand.stores.base import Facts, IndexMeta, Rows, VectorField
 from entity_expand.stores.memory import MemoryStore
 
 CLASS, GROUP = 100, 12
@@ -49,9 +50,10 @@ class World:
         """Return what an expansion must know of the index."""
         n = len(self.rows)
         meta = IndexMeta("0", "0", "", "both", None, "", self.dimension, n, n, n, n, __version__)
-        squared = [np.einsum("nw,nw->n", part, part, dtype=np.float64) for part in (self.rows.head, self.rows.scaled)]
-        norms = {"head": float(np.sqrt(squared[0].max())), "pair": float(np.sqrt((squared[0] + squared[1]).max()))}
-        return Facts(meta, norms, np.zeros(self.dimension), exact)
+        heads = np.einsum("nw,nw->n", self.rows.head, self.rows.head, dtype=np.float64)
+        frame = pair_frame_of(self.rows)
+        norms: dict[VectorField, float] = {"head": float(np.sqrt(heads.max())), "pair": frame.largest_norm(self.rows)}
+        return Facts(meta, norms, np.zeros(self.dimension), exact, frame)
 
     def members_of(self, rng: np.random.Generator, least: int) -> np.ndarray:
         """Return the members, in random order, of a class of at least `least` that a random entity is in."""

@@ -7,18 +7,20 @@ was fetched is never compared with anything but the query, and the store is aske
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from entity_expand.frame import PairFrame
 from entity_expand.pools import VectorPool
+from entity_expand.reach import Aim, Reach
 from entity_expand.scoring import EntityRows, feature_rows
 from entity_expand.search import SearchSettings, SetSearch
 from entity_expand.stores.base import Facts, VectorField
 from entity_expand.types import AnyArray, Float64, Int64
 
 _NEAR = 128
+_AHEAD = 0.3
 _ROUNDING = 1e-5
 
 
@@ -52,6 +54,11 @@ class Space:
     both_directions: float
     facts: Facts
 
+    @property
+    def frame(self) -> PairFrame | None:
+        """How the vectors are balanced among which `largest_norm` is the largest."""
+        return self.facts.pair_frame if self.field == "pair" else None
+
     def rows(self, stored: EntityRows) -> EntityRows:
         """Return rows whose inner products are the scores of this space."""
         if self.field != "feature":
@@ -61,36 +68,6 @@ class Space:
     def pool(self, stored: EntityRows) -> VectorPool:
         """Return a pool of entities."""
         return VectorPool(self.rows(stored), self.facts.meta.vocabulary, self.both_directions)
-
-
-class Reach:
-    """How high the entities outside a circle can score.
-
-    For the query q₀ that drew the circle every x outside had a score of at most `floor`: t = x·q₀/‖q₀‖ is at most
-    τ = floor/‖q₀‖. A later query is q = α q₀ + d with d orthogonal to q₀, so x scores at most
-    α ‖q₀‖ t + ‖d‖ √(M² - t²) with M the largest norm. This rises with t up to t* = M α ‖q₀‖ / ‖q‖; its largest value
-    is therefore reached at τ, or at t* if that is smaller.
-
-    Args:
-        query: q₀.
-        floor: Highest score outside; -inf if nothing is outside.
-        largest_norm: M.
-    """
-
-    def __init__(self, query: Float64, floor: float, largest_norm: float) -> None:
-        self.query, self.floor = query, floor
-        self._length, self._norm = _length(query), largest_norm
-
-    def bound(self, query: Float64, length: float) -> float:
-        """Return the highest score that an entity outside can have for a later query of this length."""
-        if self.floor == -math.inf or query is self.query:
-            return self.floor
-        if not self._length or not length:
-            return self._norm * length
-        along = float(query @ self.query) / self._length
-        across = math.sqrt(max(0.0, length * length - along * along))
-        reach = min(self.floor / self._length, self._norm * along / length)
-        return along * reach + across * math.sqrt(max(0.0, self._norm * self._norm - reach * reach))
 
 
 class Growth:
@@ -109,31 +86,45 @@ class Growth:
         order = np.argsort(seeds)
         self._inner, self._places = space.pool(rows.take(order)), seeds[order]
         self._search = SetSearch(self._inner, np.argsort(order), self._seeds, settings)
-        self.query: Float64 = self._inner.query(self._search.members)
-        self._length = _length(self.query)
-        self._path = sum(_length(self._inner.vector(place)) for place in range(len(seeds)))
+        self._aim = Aim.of(self._inner.query(self._search.members), space.frame)
+        self._path = sum(self._step(place).length for place in range(len(seeds)))
         self._blocks: list[tuple[Int64, EntityRows]] = []
         self._outer: list[Reach] = []
+        self._stuck = True
 
     @property
     def available(self) -> int:
         """How many entities there are: the seeds, and all that were fetched."""
         return self._seeds + sum(len(positions) for positions, _ in self._blocks)
 
-    def unknown(self, positions: Int64) -> Int64:
-        """Return those of `positions` that were not fetched yet, rising."""
-        return np.setdiff1d(positions, np.concatenate([self._places, *(known for known, _ in self._blocks)]))
+    @property
+    def taken_in(self) -> Int64:
+        """The positions of the seeds and of all that were fetched, rising."""
+        return np.union1d(self._places, np.concatenate([np.empty(0, np.int64), *(known for known, _ in self._blocks)]))
 
-    def take_in(self, positions: Int64, rows: EntityRows, floor: float) -> None:
-        """Widen the outer circle by entities that were fetched for the present query.
+    def aim(self, target: int) -> Aim:
+        """Return what to fetch for next.
+
+        It lies ahead on the way that the set will probably go, since a circle drawn there proves steps before and
+        after; but at the set itself if the last circle let nobody join, so that some step is proved in the end.
+        """
+        count = 0 if self._stuck or not self._settings.grow else int(_AHEAD * (target - len(self.members)))
+        if not count:
+            return self._aim
+        nearest = self._search.candidates(count).tolist()
+        return Aim.of(sum((self._inner.vector(place) for place in nearest), self._aim.query), self._space.frame)
+
+    def take_in(self, positions: Int64, rows: EntityRows, aim: Aim, floor: float) -> None:
+        """Widen the outer circle by entities that were fetched.
 
         Args:
-            positions: (m,) of those that were unknown.
+            positions: (m,) of those that were not taken in yet.
             rows: Their stored rows.
-            floor: Highest score of any entity that was not fetched.
+            aim: What they were fetched for.
+            floor: Highest score for it of any entity that was never fetched.
         """
         self._blocks.append((positions, self._space.rows(rows)))
-        self._outer.append(Reach(self.query, floor, self._space.largest_norm))
+        self._outer.append(Reach(aim, floor, self._space.largest_norm))
 
     def grow(self, target: int, trust: bool) -> bool:
         """Let entities join until there are `target` members, or one outside the outer circle might be better.
@@ -145,7 +136,7 @@ class Growth:
         Returns:
             Whether all who joined here were proved to be those of a full scan.
         """
-        proved = True
+        proved, begun = True, len(self.members)
         while len(self.members) < target:
             inner, search, joined = [self._draw(target)], self._search, len(self.members)
             while len(search.members) < target:
@@ -160,16 +151,17 @@ class Growth:
             self.members = self._places[search.members]
             if len(self.members) == joined:
                 break
+        self._stuck = len(self.members) == begun
         return proved
 
     def _certain(self, reaches: list[Reach], candidates: Int64) -> bool:
         """Return whether no entity outside the circles could be among the candidates of the next step."""
-        bound = min(reach.bound(self.query, self._length) for reach in reaches)
-        if bound == -math.inf:
+        bound = min(reach.bound(self._aim) for reach in reaches)
+        if bound == -np.inf:
             return True
         if len(candidates) < self._search.window:
             return False
-        if reaches[-1].query is self.query:
+        if any(reach.centre is self._aim for reach in reaches):
             return True
         slack = _ROUNDING * self._path * self._space.largest_norm
         return self._search.score(int(candidates[-1])) >= bound + slack
@@ -177,10 +169,13 @@ class Growth:
     def _join(self, candidates: Int64) -> None:
         joined = self._search.choose(candidates)
         if self._settings.grow:
-            gain = self._inner.vector(joined)
-            self.query = self.query + gain
-            self._length = _length(self.query)
-            self._path += _length(gain)
+            step = self._step(joined)
+            self._aim = self._aim.moved(step)
+            self._path += step.length
+
+    def _step(self, place: int) -> Aim:
+        """Return how one entity moves the query."""
+        return Aim.of(self._inner.vector(place), self._space.frame)
 
     def _draw(self, target: int) -> Reach:
         """Draw the inner circle around the present query, and begin a search in it."""
@@ -193,7 +188,7 @@ class Growth:
             self._places = places
         members = np.searchsorted(places, self.members)
         self._search = SetSearch(self._inner, members, self._seeds, self._settings)
-        return Reach(self.query, floor, self._space.largest_norm)
+        return Reach(self._aim, floor, self._space.largest_norm)
 
     def _nearest(self, size: int) -> tuple[Int64, float]:
         """Return the fetched entities nearest to the query that have not joined, and the highest score of the rest."""
@@ -207,7 +202,7 @@ class Growth:
         return positions[near[scores[near] > -np.inf]], float(scores[order[size]])
 
     def _scores(self, rows: EntityRows) -> AnyArray:
-        query = self.query.astype(np.float32)
+        query = self._aim.query.astype(np.float32)
         if not self._space.both_directions:
             return rows.head @ query
         return rows.head @ query[: rows.head.shape[1]] + rows.scaled @ query[rows.head.shape[1] :]
@@ -235,7 +230,3 @@ class Growth:
         """Return the members in their final order."""
         places, scores = self._search.ranking()
         return Ranking(self._places[places], scores, self._search.similarities(places), exact, fetches)
-
-
-def _length(vector: Float64) -> float:
-    return math.sqrt(float(vector @ vector))

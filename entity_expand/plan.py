@@ -4,7 +4,8 @@ Scores are inner products (`scoring.py`), so candidates come from nearest-neighb
 
 1. fetch a pool, the entities nearest to the set's query vector;
 2. let entities of the pool join the set one after the other (`search.py`), which moves the query;
-3. fetch again as soon as an entity outside the pool might be better than one inside.
+3. fetch further entities, nearest to where the set is going, as soon as one outside the pool might be better than one
+   inside.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class ExpandSettings:
             theirs predict the candidate. 0 is the paper's score.
         space: "heads" scores by the entity head as in the paper; "features" by the cosine of centred features.
         search: How the set grows and is ranked.
-        pool_size: K, entities per fetch; doubled at every further fetch.
+        pool_size: K, entities of the first fetch; every further one doubles the pool.
         max_fetches: After so many fetches the pool is trusted, and the result marked as not exact. None: no limit.
     """
 
@@ -106,17 +107,22 @@ def plan(
     while True:
         last = limit is not None and fetches + 1 >= limit
         to_come = target - len(growing.members) + searching.widest if last else 0
-        wanted = max(settings.pool_size << fetches, to_come)
-        barred = np.union1d(growing.members, excluded)
-        hits = yield from ask(Nearest(space.field, growing.query, wanted, barred, filtered))
+        wanted = max(pool_at(fetches, settings.pool_size), to_come)
+        aim, barred = growing.aim(target), np.union1d(growing.taken_in, excluded)
+        hits = yield from ask(Nearest(space.field, aim.query, wanted, barred, filtered))
         fetches += 1
-        new = growing.unknown(hits.positions)
-        growing.take_in(new, (yield from ask(Rows(new))), hits.floor)
+        new = np.sort(hits.positions)
+        growing.take_in(new, (yield from ask(Rows(new))), aim, hits.floor)
         if hits.floor == -np.inf:
             target = min(target, growing.available)
         exact = growing.grow(target, trust=last) and exact
         if len(growing.members) >= target:
             return growing.ranking(exact, fetches)
+
+
+def pool_at(fetches: int, first: int) -> int:
+    """Return how many further entities to ask for after so many fetches: so many that the pool doubles."""
+    return first << max(0, fetches - 1)
 
 
 def in_space(settings: ExpandSettings) -> SearchSettings:

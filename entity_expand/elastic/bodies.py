@@ -20,6 +20,7 @@ from entity_expand.types import Float64, Int64
 
 # Clauses that run a script, and the one that hides any clause from this check.
 _SCRIPTED = ("script", "script_score", "minimum_should_match_script", "wrapper")
+_MOST_TERMS = 50_000  # of the 65,536 that the server takes in one clause
 MOST_HITS = 10_000
 """Hits that the server returns at once by default."""
 
@@ -149,11 +150,17 @@ def knn(
     }
     clauses = filter_clauses(filtered, allow_scripts)
     if len(excluded) or clauses:
-        barred = {"must_not": [{"terms": {"place": [int(place) for place in excluded]}}]} if len(excluded) else {}
+        barred = {"must_not": _barring(excluded)} if len(excluded) else {}
         section["filter"] = {"bool": {**barred, **({"filter": clauses} if clauses else {})}}
     if rescore is not None:
         section["rescore_vector"] = {"oversample": rescore}
     return section
+
+
+def _barring(places: Sequence[int] | Int64) -> list[dict[str, Any]]:
+    listed = [int(place) for place in places]
+    parts = [listed[start : start + _MOST_TERMS] for start in range(0, len(listed), _MOST_TERMS)]
+    return [{"terms": {"place": part}} for part in parts]
 
 
 def filter_clauses(filtered: Filter | None, allow_scripts: bool = False) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 from entity_expand.elastic import searches
 from entity_expand.elastic.address import Address
 from entity_expand.elastic.exchange import Answer, Call
-from entity_expand.elastic.hits import Body, Found
+from entity_expand.elastic.hits import RANKED, RANKED_PATHS, Body, Found
 from entity_expand.elastic.searches import Searches, SearchOptions, View
 from entity_expand.elastic.state import IndexState, missing, read_state
 from entity_expand.errors import IndexMissingError, ServerError
@@ -121,16 +121,28 @@ def _together(steps: Sequence[Searches[T]], path: str, copies: str) -> Calls[lis
 
 def _searched(bodies: Sequence[Body], path: str, copies: str) -> Calls[list[Found]]:
     """Return the hits of searches."""
+    ranked = all(RANKED.items() <= body.items() for body in bodies)
     if len(bodies) == 1:
         params = {"allow_partial_search_results": "false", "preference": copies}
+        params |= {"filter_path": ",".join(RANKED_PATHS)} if ranked else {}
         answer = yield Call("POST", f"{path}/_search", bodies[0], params)
-        return [answer.body["hits"]["hits"]]
+        return [_hits_in(answer.body)]
     header = _line({"allow_partial_search_results": False, "preference": copies})
+    paths = ["took", *(f"responses.{name}" for name in RANKED_PATHS)]
+    params = {"filter_path": ",".join(paths)} if ranked else {}
     found: list[Found] = []
     for start in range(0, len(bodies), _MOST_TOGETHER):
         lines = [line for body in bodies[start : start + _MOST_TOGETHER] for line in (header, _line(body))]
-        answer = yield Call("POST", f"{path}/_msearch", lines)
-        found += [each["hits"]["hits"] for each in answer.body["responses"]]
+        answer = yield Call("POST", f"{path}/_msearch", lines, params)
+        found += [_hits_in(each) for each in answer.body["responses"]]
+    return found
+
+
+def _hits_in(answer: Any) -> Found:
+    """Return the hits of an answer; one of which only `RANKED_PATHS` are left has no entry for none."""
+    if "hits" not in answer and answer.get("timed_out") is False:
+        return []
+    found: Found = answer["hits"]["hits"]
     return found
 
 

@@ -3,17 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+import numpy as np
 
 from entity_expand.elastic.documents import record_of, unpack_rows
 from entity_expand.errors import IndexChangedError, StoreError
 from entity_expand.scoring import EntityRows
 from entity_expand.stores.base import Record
-from entity_expand.types import Int64
+from entity_expand.types import Float64, Int64
 
 Body: TypeAlias = dict[str, Any]
 Found: TypeAlias = list[dict[str, Any]]
 """The hits of one search."""
+
+# Values to sort by are the shortest form in which the server hands over numbers of many hits, half of any other.
+RANKED: Body = {
+    "_source": False,
+    "stored_fields": "_none_",
+    "sort": ["_score", "place", "revision"],
+    "track_total_hits": False,
+}
+"""The part of a body that asks for score, place and revision of each hit, best first, to be read by `ranked_in`."""
+RANKED_PATHS = ("took", "timed_out", "_shards", "hits.hits.sort", "error", "status")
+"""What must be left of an answer to such searches alone."""
+_ABSENT = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Hits by falling score, ties by place: scores, places and revisions, (k,) each."""
+
+    scores: Float64
+    places: Int64
+    revisions: Int64
+
+
+def ranked_in(hits: Found) -> Ranked:
+    """Return what a search with `RANKED` found.
+
+    Raises:
+        StoreError: A document is none of ours.
+    """
+    if not hits:
+        return Ranked(np.empty(0), np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
+    scores, places, revisions = zip(*[hit["sort"] for hit in hits], strict=True)
+    found = Ranked(np.array(scores, dtype=np.float64), np.array(places), np.array(revisions))
+    for name, column in (("place", found.places), ("revision", found.revisions)):
+        if column.max() == _ABSENT:
+            raise StoreError(f"A document of the index is none of an entity: it has no {name!r}. Index it again.")
+    return found
 
 
 def only(*names: str) -> Body:

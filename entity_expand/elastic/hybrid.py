@@ -64,6 +64,8 @@ def knn_of_seeds(
 ) -> dict[str, Any]:
     """Return the `knn` section that finds the entities nearest to a set, without the set itself.
 
+    A graph is asked as hard, and quantised vectors are scored again, as in an expansion.
+
     Args:
         seeds: The seeds' documents, as hits of a search.
         size: k, at most 10,000.
@@ -77,8 +79,16 @@ def knn_of_seeds(
     space = space_of(settings or ExpandSettings(), index.facts)
     places, pool = _pool(seeds, space)
     query = pool.query(np.arange(len(places)))
-    sent = index.frame.sent(space.field, query)
-    return knn(space.field, sent, size, excluded=places, filtered=filtered, packed=index.packed)
+    return knn(
+        space.field,
+        index.frame.sent(space.field, query),
+        size,
+        excluded=places,
+        filtered=filtered,
+        candidates=2 * size,
+        rescore=index.vectors.oversample,
+        packed=index.packed,
+    )
 
 
 def rerank(

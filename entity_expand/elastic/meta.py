@@ -12,9 +12,10 @@ from entity_expand.config import from_mapping
 from entity_expand.elastic.bodies import VectorOptions, decode_floats, encode_floats, mapping
 from entity_expand.elastic.frame import Frame
 from entity_expand.errors import ConfigError, IndexMismatchError
+from entity_expand.frame import PairFrame
 from entity_expand.stores.base import IndexMeta, VectorField
 
-KEY, FORMAT, VERSION = "entity_expand", "entity-expand index", 1
+KEY, FORMAT, VERSION = "entity_expand", "entity-expand index", 2
 # What the server leaves out of a mapping that it returns.
 _DEFAULTS = {"type": "object", "element_type": "float", "index": True}
 _AGAIN = "Build it again with `entity-expand index`."
@@ -28,7 +29,7 @@ class ElasticMeta:
         state: "loading" until all entities are in it and were checked, then "verified".
         index: What it was built of; entities that came or went later are not counted.
         vectors: How vectors are kept and searched.
-        largest_norms: Largest Euclidean norm that any vector of a field has or had.
+        largest_norms: Largest Euclidean norm that any vector of a field has or had, as it is stored.
         frame: What its vectors are made with; it never changes.
         evidence: Sentences kept per entity.
         next_place: The place that the next new entity gets.
@@ -66,8 +67,8 @@ def to_meta(meta: ElasticMeta) -> dict[str, Any]:
             "vectors": _vectors(meta.vectors),
             "largest_norms": dict(meta.largest_norms),
             "mean_feature": encode_floats(meta.frame.mean_feature),
-            "pair_mean": encode_floats(meta.frame.pair_mean),
-            "pair_scale": meta.frame.pair_scale,
+            "pair_mean": encode_floats(meta.frame.pair.mean),
+            "pair_scale": meta.frame.pair.scale,
             "evidence": meta.evidence,
             "next_place": meta.next_place,
             "changes": meta.changes,
@@ -110,7 +111,10 @@ def read_meta(found: Mapping[str, Any], name: str) -> ElasticMeta:
             index=from_mapping(IndexMeta, own["index"]),
             vectors=from_mapping(VectorOptions, own["vectors"]),
             largest_norms={field: float(own["largest_norms"][field]) for field in own["vectors"]["fields"]},
-            frame=Frame(decode_floats(own["mean_feature"]), decode_floats(own["pair_mean"]), float(own["pair_scale"])),
+            frame=Frame(
+                decode_floats(own["mean_feature"]),
+                PairFrame(decode_floats(own["pair_mean"]), float(own["pair_scale"])),
+            ),
             evidence=int(own["evidence"]),
             next_place=int(own["next_place"]),
             changes=int(own["changes"]),
@@ -119,8 +123,8 @@ def read_meta(found: Mapping[str, Any], name: str) -> ElasticMeta:
         )
     except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as problem:
         raise IndexMismatchError(f"{name} has a `_meta` that cannot be read: {problem!r}. {_AGAIN}") from problem
-    widths, dimension = (len(meta.frame.mean_feature), len(meta.frame.pair_mean)), meta.index.dimension
-    if widths != (dimension, dimension + 1) or not 0 < meta.frame.pair_scale < math.inf:
+    widths, dimension = (len(meta.frame.mean_feature), len(meta.frame.pair.mean)), meta.index.dimension
+    if widths != (dimension, dimension + 1) or not 0 < meta.frame.pair.scale < math.inf:
         raise IndexMismatchError(f"{name}: its means have {widths} numbers, its features {dimension}. {_AGAIN}")
     if differing := mapping_differences(found, mapping(meta.index.dimension, meta.vectors)):
         raise IndexMismatchError(f"{name} has another mapping than its `_meta` says: {differing}. {_AGAIN}")

@@ -15,11 +15,13 @@ import numpy as np
 from entity_expand.elastic.bodies import MOST_HITS, filter_clauses, inner_product, knn
 from entity_expand.elastic.cache import ANY_REVISION, RecordCache, RowCache
 from entity_expand.elastic.hits import (
+    RANKED,
     Body,
     Found,
     by_place,
     documents_at,
     only,
+    ranked_in,
     record_in,
     rows_in,
     value_of,
@@ -105,16 +107,13 @@ def nearest(asked: Nearest, view: View, options: SearchOptions) -> Searches[Hits
         packed=view.state.packed,
         allow_scripts=options.allow_scripts,
     )
-    (hits,) = yield [{"knn": section, "size": size, **only("place", "revision")}]
-    places, revisions = value_of(hits, "place"), value_of(hits, "revision")
-    view.note(places, revisions)
-    scores = np.array([hit["_score"] for hit in hits], dtype=np.float64)
-    order = np.lexsort((places, -scores))
-    found = np.array(places, dtype=np.int64)[order]
+    (hits,) = yield [{"knn": section, "size": size, **RANKED}]
+    found = ranked_in(hits)
+    view.note(found.places.tolist(), found.revisions.tolist())
     if not 0 < len(hits) == size:
-        return Hits(found, -np.inf)
+        return Hits(found.places, -np.inf)
     lacking = view.state.frame.lacking(asked.field, asked.query)
-    return Hits(found, inner_product(float(scores[order[-1]])) + lacking)
+    return Hits(found.places, inner_product(float(found.scores[-1])) + lacking)
 
 
 def rows(asked: Sequence[Rows], view: View) -> Searches[list[EntityRows]]:

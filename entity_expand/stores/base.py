@@ -10,6 +10,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
+from entity_expand.frame import PairFrame
 from entity_expand.pools import Pool
 from entity_expand.scoring import EntityRows
 from entity_expand.types import Entity, Float64, Int64, Modality
@@ -105,15 +106,18 @@ class Facts:
 
     Attributes:
         meta: What the index is made of.
-        largest_norms: Largest Euclidean norm among the vectors of each field that can be searched.
+        largest_norms: Largest Euclidean norm among the vectors of each field that can be searched; of "pair" among the
+            balanced ones.
         mean_feature: (D,) float64, the mean feature ḡ of the entities the index was built with.
         exact: Whether the nearest entities are always the true ones, as with a full scan.
+        pair_frame: How the vectors of "pair" are balanced; None for as they are.
     """
 
     meta: IndexMeta
     largest_norms: Mapping[VectorField, float]
     mean_feature: Float64
     exact: bool
+    pair_frame: PairFrame | None = None
 
 
 @dataclass(frozen=True, slots=True)

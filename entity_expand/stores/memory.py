@@ -16,6 +16,7 @@ import numpy as np
 
 from entity_expand.errors import QueryError, StoreError
 from entity_expand.files import confined, read_capped, read_json
+from entity_expand.frame import pair_frame_of
 from entity_expand.pools import Pool, TablePool
 from entity_expand.scoring import EntityRows
 from entity_expand.stores.base import (
@@ -234,14 +235,14 @@ def _scan(vectors: AnyArray, query: Float64) -> AnyArray:
 def _statistics(meta: IndexMeta, rows: EntityRows) -> tuple[Facts, Float64]:
     """Return what is known of an index beforehand, and the norms (n,) of its features less their mean."""
     heads = np.einsum("nw,nw->n", rows.head, rows.head, dtype=np.float64)
-    pairs = heads + np.einsum("nw,nw->n", rows.scaled, rows.scaled, dtype=np.float64)
     mean, norms = centred_norms(rows)
+    frame = pair_frame_of(rows)
     largest: dict[VectorField, float] = {
         "head": float(np.sqrt(heads.max(initial=0.0))),
-        "pair": float(np.sqrt(pairs.max(initial=0.0))),
+        "pair": frame.largest_norm(rows),
         "feature": 1.0,
     }
-    return Facts(meta, largest, mean, exact=True), norms
+    return Facts(meta, largest, mean, exact=True, pair_frame=frame), norms
 
 
 def centred_norms(rows: EntityRows) -> tuple[Float64, Float64]:

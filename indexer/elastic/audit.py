@@ -112,7 +112,7 @@ class _Check:
             vectors = self._meta.frame.vectors(rows, self._meta.vectors.fields)
             for number, hit in enumerate(page):
                 self._one(hit, {name: array[number] for name, array in vectors.items()}, rows.head[number])
-            for field, norm in norms_of(rows, self._meta.vectors.fields).items():
+            for field, norm in norms_of(rows, self._meta.frame, self._meta.vectors.fields).items():
                 if norm > self._meta.largest_norms[field] * _ROUNDING:
                     self._note(f"have longer vectors {field!r} than readers are told, near", page[0]["_id"])
             yield np.array([hit["_source"]["place"] for hit in page], dtype=np.int64), rows

@@ -16,6 +16,7 @@ from entity_expand.elastic.frame import Frame, frame_of
 from entity_expand.elastic.meta import ElasticMeta, to_meta
 from entity_expand.encoder import Encoder
 from entity_expand.errors import IndexMismatchError, RejectedError, ServerError
+from entity_expand.frame import PairFrame
 from entity_expand.scoring import EntityRows
 from entity_expand.stores.base import VectorField
 from entity_expand.stores.writing import write_rows
@@ -33,6 +34,7 @@ from indexer.prepare import Prepared, features_of, index_meta, row_blocks, versi
 from indexer.settings import ElasticSettings, IndexReport, LoadReport
 
 _REJECTED = "rejected.jsonl"
+_NO_FRAME = Frame(np.empty(0), PairFrame(np.empty(0), 1.0))  # until the rows are there
 
 
 def index_on_server(
@@ -51,9 +53,7 @@ def index_on_server(
     if settings.vectors is not None:
         options, reason = settings.vectors, "as asked for"
     version = version_name(meta, prepared.settings.evidence, settings.shards, *dataclasses.astuple(options))
-    wanted = ElasticMeta(
-        "loading", meta, options, {}, Frame(np.empty(0), np.empty(0), 1.0), prepared.settings.evidence, meta.entities
-    )
+    wanted = ElasticMeta("loading", meta, options, {}, _NO_FRAME, prepared.settings.evidence, meta.entities)
     with writing(address, credentials, settings) as session:
         physical, found = _choose(session, f"{address.index}-{version}", wanted)
         up_to_date = found is not None and found.in_use and _is_whole(found, settings)
@@ -121,7 +121,8 @@ def _build(
     work.mkdir(parents=True, exist_ok=True)
     features = features_of(prepared, encoder, work)
     rows = write_rows(work, len(features), features.shape[1] + 1, row_blocks(prepared, features))
-    meta = dataclasses.replace(wanted, frame=frame_of(rows), largest_norms=norms_of(rows, wanted.vectors.fields))
+    frame = frame_of(rows)
+    meta = dataclasses.replace(wanted, frame=frame, largest_norms=norms_of(rows, frame, wanted.vectors.fields))
     if exists:
         before = meta_of(session, physical)
         meta = dataclasses.replace(meta, state=before.state, packed=before.packed)
@@ -145,16 +146,13 @@ def _build(
     return LoadReport(physical, meta.vectors, reason, report.sent, report.rejected, kept, recall, checked)
 
 
-def norms_of(rows: EntityRows, fields: Sequence[VectorField]) -> dict[VectorField, float]:
+def norms_of(rows: EntityRows, frame: Frame, fields: Sequence[VectorField]) -> dict[VectorField, float]:
     """Return the largest Euclidean norm among the vectors of each field."""
     heads = np.einsum("nw,nw->n", rows.head, rows.head, dtype=np.float64)
-    pairs = heads + np.einsum("nw,nw->n", rows.scaled, rows.scaled, dtype=np.float64)
-    norms: dict[VectorField, float] = {
-        "head": float(np.sqrt(heads.max())),
-        "pair": float(np.sqrt(pairs.max())),
-        "feature": 1.0,
-    }
-    return {field: norms[field] for field in fields}
+    found: dict[VectorField, float] = {"head": float(np.sqrt(heads.max())), "feature": 1.0}
+    if "pair" in fields:
+        found["pair"] = frame.pair.largest_norm(rows)
+    return {field: found[field] for field in fields}
 
 
 def _create(session: Session, physical: str, meta: ElasticMeta) -> None:

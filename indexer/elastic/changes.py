@@ -154,7 +154,7 @@ def _write(
     work.mkdir(parents=True, exist_ok=True)
     features = features_of(prepared, encoder, work)
     rows = write_rows(work, len(features), features.shape[1] + 1, row_blocks(prepared, features))
-    own = norms_of(rows, meta.vectors.fields)
+    own = norms_of(rows, meta.frame, meta.vectors.fields)
     norms = {field: max(norm, own[field]) for field, norm in meta.largest_norms.items()}
     meta = dataclasses.replace(meta, next_place=meta.next_place + new, changes=meta.changes + 1, largest_norms=norms)
     write_meta(session, physical, meta)

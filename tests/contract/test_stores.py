@@ -56,6 +56,9 @@ def test_facts_are_those_of_the_index(store, table) -> None:
     assert facts.meta == table.meta and facts.exact
     assert facts.largest_norms == pytest.approx(dict(table.facts.largest_norms))
     assert np.array_equal(facts.mean_feature, table.facts.mean_feature)
+    assert facts.pair_frame is not None and table.facts.pair_frame is not None
+    assert np.array_equal(facts.pair_frame.mean, table.facts.pair_frame.mean)
+    assert facts.pair_frame.scale == table.facts.pair_frame.scale
 
 
 def test_a_store_without_all_scores_says_so(store) -> None:

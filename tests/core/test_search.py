@@ -5,10 +5,12 @@ import pytest
 
 from entity_expand.drive import run
 from entity_expand.errors import ConfigError, QueryError
+from entity_expand.frame import pair_frame_of
 from entity_expand.paper import expand_jointly
-from entity_expand.plan import ExpandSettings, plan, search_whole
+from entity_expand.plan import ExpandSettings, plan, pool_at, search_whole
 from entity_expand.pools import TablePool
-from entity_expand.scoring import query_vector
+from entity_expand.reach import Aim, Reach
+from entity_expand.scoring import EntityRows, query_vector
 from entity_expand.search import WINDOW_TIERS, SearchSettings, SetSearch, divergence, tiers_at, tiers_of
 from entity_expand.stores.base import Facts, Hits, IndexMeta, Nearest, Rows
 
@@ -20,6 +22,7 @@ class ScanReader:
 
     def __init__(self, rows) -> None:
         self._rows, self.asked = rows, 0
+        self.found: list[np.ndarray] = []
         count, width = rows.head.shape
         pair = np.concatenate([rows.head, rows.scaled], axis=1)
         norms = {"head": np.linalg.norm(rows.head, axis=1).max(), "pair": np.linalg.norm(pair, axis=1).max()}
@@ -48,6 +51,7 @@ class ScanReader:
         scores[excluded] = -np.inf
         order = np.lexsort((np.arange(len(scores)), -scores))[:size]
         order = order[scores[order] > -np.inf]
+        self.found.append(order)
         return Hits(order, float(scores[order[-1]]) if len(order) == size else -np.inf)
 
 
@@ -99,6 +103,17 @@ def test_fetched_pools_give_the_list_of_a_full_scan(world, weight: float, pool_s
         assert not set(excluded) & set(pooled.positions)
 
 
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_no_entity_is_fetched_twice(world, weight: float) -> None:
+    reader = ScanReader(world.rows)
+    seeds = np.flatnonzero(world.label == 2)[:3]
+    ranking = run(plan(seeds, 90, ExpandSettings(both_directions=weight, pool_size=32), NOBODY, reader.facts), reader)
+    fetched = np.concatenate([seeds, *reader.found])
+    assert len(reader.found) == ranking.fetches > 2 and len(np.unique(fetched)) == len(fetched)
+    sizes = [len(found) for found in reader.found[:-1]]
+    assert sizes == [pool_at(number, 32) for number in range(len(sizes))] and sizes[:3] == [32, 32, 64][: len(sizes)]
+
+
 def test_a_window_wider_than_the_inner_circle_ends(world) -> None:
     seeds = np.flatnonzero(world.label == 1)[:3]
     settings = ExpandSettings(search=SearchSettings(window=200), pool_size=50)
@@ -136,18 +151,35 @@ def test_asking_for_more_than_there_is_gives_all_there_is(world) -> None:
     assert pooled.positions.tolist() == full.positions.tolist()
 
 
-def test_the_bound_holds_for_every_outsider(world) -> None:
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+@pytest.mark.parametrize("balanced", [False, True])
+def test_the_bound_holds_for_every_outsider(world, weight: float, balanced: bool) -> None:
     rng = np.random.default_rng(3)
-    head = world.rows.head.astype(np.float64)
-    norm = np.linalg.norm(head, axis=1).max()
+    rows = EntityRows(world.rows.head, world.rows.scaled + np.float32(0.5), world.rows.deviation, world.rows.log_offset)
+    pair = np.concatenate([rows.head, rows.scaled], axis=1).astype(np.float64)
+    vectors = pair if weight else rows.head.astype(np.float64)
+    frame = pair_frame_of(rows) if balanced and weight else None
+    norm = frame.largest_norm(rows) if frame else np.linalg.norm(vectors, axis=1).max()
     for _ in range(50):
-        first = query_vector(world.rows.take(rng.integers(0, 300, 3)))
-        later = first + query_vector(world.rows.take(rng.integers(0, 300, 5)))
-        scores = head @ first
-        outside = np.argsort(scores)[:-50]
-        alpha = max(0.0, later @ first / (first @ first))
-        bound = alpha * scores[outside].max() + np.linalg.norm(later - alpha * first) * norm
-        assert (head[outside] @ later <= bound + 1e-9).all()
+        first = query_vector(rows.take(rng.integers(0, 300, 3)), weight)
+        later = first + query_vector(rows.take(rng.integers(0, 300, 5)), weight)
+        outside = np.argsort(vectors @ first)[:-50]
+        reach = Reach(Aim.of(first, frame), float((vectors @ first)[outside].max()), norm)
+        bound = reach.bound(Aim.of(later, frame))
+        assert (vectors[outside] @ later).max() <= bound + 1e-4
+        assert frame or bound < np.linalg.norm(later) * norm  # what holds for any entity at all
+
+
+def test_balanced_vectors_have_a_tighter_bound(world) -> None:
+    shared = np.full(world.rows.scaled.shape[1], 3, np.float32)
+    rows = EntityRows(world.rows.head, 9 * world.rows.scaled + shared, world.rows.deviation, world.rows.log_offset)
+    vectors, frame = np.concatenate([rows.head, rows.scaled], axis=1).astype(np.float64), pair_frame_of(rows)
+    first = query_vector(rows.take(np.arange(3)), 1.0)
+    later = first + query_vector(rows.take(np.arange(3, 9)), 1.0)
+    floor = float(np.sort(vectors @ first)[-50])
+    plain = Reach(Aim.of(first, None), floor, float(np.linalg.norm(vectors, axis=1).max()))
+    balanced = Reach(Aim.of(first, frame), floor, frame.largest_norm(rows))
+    assert balanced.bound(Aim.of(later, frame)) < plain.bound(Aim.of(later, None))
 
 
 def test_the_window_widens_and_closes_as_in_the_paper() -> None:

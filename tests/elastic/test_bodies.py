@@ -41,6 +41,7 @@ from entity_expand.elastic.hybrid import RankedHit, knn_of_seeds, read_index, re
 from entity_expand.elastic.searches import SearchOptions, View
 from entity_expand.elastic.state import IndexState
 from entity_expand.elastic.store import ElasticStore
+from entity_expand.frame import PairFrame
 from entity_expand.scoring import EntityRows, query_vector
 from entity_expand.stores.base import Describe, Facts, IndexMeta, Lookup, Matching, Nearest, Request, Rows, Suggest
 from servers.elasticsearch_node import ask
@@ -48,7 +49,7 @@ from servers.elasticsearch_node import ask
 QUERY = np.array([1.0, -2.0, 0.5, 3.0])
 VECTOR = base64.b64encode(struct.pack(">8f", 1.0, -2.0, 0.5, 3.0, 0.0, 0.0, 0.0, 0.0)).decode()
 NONE = np.empty(0, dtype=np.int64)
-FRAME = Frame(np.zeros(3), np.zeros(4), 1.0)
+FRAME = Frame(np.zeros(3), PairFrame(np.zeros(4), 1.0))
 META = IndexMeta("b", "c", "/corpus", "both", None, "", 3, 10, 2, 2, 4, "1")
 COLUMNS = {"_source": False, "stored_fields": "_none_", "track_total_hits": False}
 PARAMS = {"allow_partial_search_results": "false", "preference": "copy"}
@@ -69,6 +70,10 @@ def asked(
 def hit(place: int, score: float | None = None, **fields: Any) -> dict[str, Any]:
     columns = {name: [value] for name, value in ({"place": place, "revision": 70 + place} | fields).items()}
     return {"_index": "places-1", "_id": f"id {place}", "_score": score, "fields": columns}
+
+
+def ranked(place: int, score: float, revision: int = 70) -> dict[str, Any]:
+    return {"sort": [score, place, revision]}
 
 
 def found(*hits: dict[str, Any]) -> Answer:
@@ -98,11 +103,12 @@ def test_a_nearest_search_is_sent_like_this() -> None:
             },
         },
         "size": 2,
-        "docvalue_fields": ["place", "revision"],
+        "sort": ["_score", "place", "revision"],
         **COLUMNS,
     }
-    assert next(steps) == Call("POST", "/places-1/_search", body, PARAMS)
-    (hits,) = end(steps, found(hit(7, 5.0), hit(3, 5.0)))
+    paths = "took,timed_out,_shards,hits.hits.sort,error,status"
+    assert next(steps) == Call("POST", "/places-1/_search", body, {**PARAMS, "filter_path": paths})
+    (hits,) = end(steps, found(ranked(3, 5.0), ranked(7, 5.0)))
     assert hits.positions.tolist() == [3, 7] and hits.floor == 5.0 - 1.0
 
 
@@ -118,7 +124,7 @@ def test_several_searches_are_sent_together() -> None:
         b'{"query":{"bool":{"filter":[]}},"size":10000,"sort":[{"place":"asc"}],"_source":false,'
         b'"stored_fields":"_none_","docvalue_fields":["place"],"track_total_hits":false}'
     )
-    parts = [{"hits": {"hits": [hit(1, 0.5)]}}, {"hits": {"hits": [hit(1), hit(2)]}}]
+    parts = [{"hits": {"hits": [ranked(1, 0.5)]}}, {"hits": {"hits": [hit(1), hit(2)]}}]
     hits, matching = end(steps, Answer(200, {"responses": parts}))
     assert hits.floor == 1.0 - 1.0 / 0.5 and matching.tolist() == [1, 2]
 
@@ -167,7 +173,7 @@ def test_a_row_of_another_revision_than_the_hit_is_fetched_again() -> None:
         next(asked(Rows(np.array([5])), seen=seen))
     steps = asked(Nearest("head", QUERY, 1, NONE), seen=seen)
     next(steps)
-    end(steps, found(hit(5, 2.0, revision=2)))
+    end(steps, found(ranked(5, 2.0, 2)))
     assert next(asked(Rows(np.array([5])), seen=seen)).path == "/places-1/_search"
 
 
@@ -175,16 +181,16 @@ def test_more_than_the_server_gives_at_once_is_capped() -> None:
     steps = asked(Nearest("head", QUERY, 12_000, NONE))
     body = next(steps).body
     assert body["size"] == body["knn"]["k"] == body["knn"]["num_candidates"] == 10_000  # type: ignore[index]
-    (hits,) = end(steps, found(*(hit(n, 2.0 + n) for n in range(10_000))))
-    assert len(hits.positions) == 10_000 and hits.positions[0] == 9_999 and hits.floor == 1.0
+    (hits,) = end(steps, found(*(ranked(n, 10_001.0 - n) for n in range(10_000))))
+    assert len(hits.positions) == 10_000 and hits.positions[-1] == 9_999 and hits.floor == 1.0
 
 
 def test_no_request_grows_without_bound() -> None:
     steps = asked(*[Nearest("head", QUERY, 1, NONE)] * 130)
     together = [next(steps)]
-    together.append(steps.send(Answer(200, {"responses": [{"hits": {"hits": [hit(3, 2.0)]}}] * 128})))
+    together.append(steps.send(Answer(200, {"responses": [{"hits": {"hits": [ranked(3, 2.0)]}}] * 128})))
     assert [len(call.body or ()) for call in together] == [2 * 128, 2 * 2]
-    found_hits = end(steps, Answer(200, {"responses": [{"hits": {"hits": [hit(4, 2.0)]}}] * 2}))
+    found_hits = end(steps, Answer(200, {"responses": [{"hits": {"hits": [ranked(4, 2.0)]}}] * 2}))
     assert [hits.positions.tolist() for hits in found_hits] == [[3]] * 128 + [[4]] * 2
 
     ones = np.ones((1, 4), dtype=np.float32)
@@ -227,6 +233,13 @@ def test_graphs_and_quantised_vectors() -> None:
     assert section(view(packed=False), SearchOptions())["query_vector"] == [1.0, -2.0, 0.5, 3.0, 0.0, 0.0, 0.0, 0.0]
 
 
+def test_no_clause_has_more_terms_than_the_server_takes() -> None:
+    section = next(asked(Nearest("head", QUERY, 1, np.arange(120_000)))).body["knn"]  # type: ignore[index]
+    parts = [clause["terms"]["place"] for clause in section["filter"]["bool"]["must_not"]]
+    assert [len(part) for part in parts] == [50_000, 50_000, 20_000]
+    assert [place for part in parts for place in part] == list(range(120_000))
+
+
 def test_what_has_gone_or_is_not_ours() -> None:
     steps = asked(Rows(np.array([3, 5])))
     next(steps)
@@ -243,7 +256,24 @@ def test_what_has_gone_or_is_not_ours() -> None:
     steps = asked(Nearest("head", QUERY, 1, NONE))
     next(steps)
     with pytest.raises(StoreError, match="no 'place'"):
-        steps.send(found({"_index": "places-1", "_score": 1.0, "fields": {"revision": [1]}}))
+        steps.send(found(ranked(2**63 - 1, 1.0)))
+
+
+def test_an_answer_that_was_filtered_holds_no_entry_for_no_hits() -> None:
+    steps = asked(Nearest("head", QUERY, 1, NONE))
+    next(steps)
+    (hits,) = end(steps, Answer(200, {"timed_out": False, "_shards": {"failed": 0}}))
+    assert not len(hits.positions) and hits.floor == -np.inf
+    steps = asked(Nearest("head", QUERY, 1, NONE))
+    next(steps)
+    with pytest.raises(KeyError):
+        steps.send(Answer(200, {}))
+
+
+def test_nearest_searches_that_are_sent_together_are_filtered_too() -> None:
+    steps = asked(Nearest("head", QUERY, 1, NONE), Nearest("head", QUERY, 1, NONE))
+    paths = next(steps).params["filter_path"].split(",")
+    assert "took" in paths and "responses.hits.hits.sort" in paths and "responses.error" in paths
 
 
 def test_similar_names_are_none_for_blank_texts() -> None:
@@ -405,6 +435,14 @@ def test_hits_of_any_search_are_ranked_again(
                 rerank([wrong], seeds, 20, index, settings)
     finally:
         table.close()
+
+
+def test_a_section_of_ones_own_is_asked_as_hard_as_an_expansion() -> None:
+    ones = np.ones((1, 4), dtype=np.float32)
+    seed = {"_source": {"place": 3, "rows": pack_rows(EntityRows(ones, ones, np.ones(1), np.zeros(1)), 0)}}
+    section = knn_of_seeds([seed], 10, view(VectorOptions("bbq_hnsw")).state)
+    assert section["num_candidates"] == 20 and section["rescore_vector"] == {"oversample": 4.0}
+    assert "rescore_vector" not in knn_of_seeds([seed], 10, view(VectorOptions("hnsw")).state)
 
 
 def test_a_pair_of_equal_halves_without_a_common_mean_has_the_same_scores() -> None:

@@ -301,7 +301,7 @@ def test_an_index_of_others(elasticsearch_url, index_name) -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"version": 2}, "index version 2; this release reads 1"),
+        ({"version": 1}, "index version 1; this release reads 2"),
         ({"state": "loading"}, "'loading'"),
         ({"mean_feature": "AAAA"}, "cannot be read"),
         ({"largest_norms": {}}, "cannot be read"),
