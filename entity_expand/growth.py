@@ -108,11 +108,12 @@ class Growth:
         It lies ahead on the way that the set will probably go, since a circle drawn there proves steps before and
         after; but at the set itself if the last circle let nobody join, so that some step is proved in the end.
         """
-        count = 0 if self._stuck or not self._settings.grow else int(_AHEAD * (target - len(self.members)))
+        weight = self._settings.member_weight
+        count = 0 if self._stuck or not weight else int(_AHEAD * (target - len(self.members)))
         if not count:
             return self._aim
-        nearest = self._search.candidates(count).tolist()
-        return Aim.of(sum((self._inner.vector(place) for place in nearest), self._aim.query), self._space.frame)
+        ahead = sum(self._inner.vector(place) for place in self._search.candidates(count).tolist())
+        return Aim.of(self._aim.query + weight * ahead, self._space.frame)
 
     def take_in(self, positions: Int64, rows: EntityRows, aim: Aim, floor: float) -> None:
         """Widen the outer circle by entities that were fetched.
@@ -168,14 +169,14 @@ class Growth:
 
     def _join(self, candidates: Int64) -> None:
         joined = self._search.choose(candidates)
-        if self._settings.grow:
-            step = self._step(joined)
+        if self._settings.member_weight:
+            step = self._step(joined, self._settings.member_weight)
             self._aim = self._aim.moved(step)
             self._path += step.length
 
-    def _step(self, place: int) -> Aim:
-        """Return how one entity moves the query."""
-        return Aim.of(self._inner.vector(place), self._space.frame)
+    def _step(self, place: int, weight: float = 1.0) -> Aim:
+        """Return how one entity of a weight moves the query."""
+        return Aim.of(weight * self._inner.vector(place), self._space.frame)
 
     def _draw(self, target: int) -> Reach:
         """Draw the inner circle around the present query, and begin a search in it."""

@@ -101,7 +101,7 @@ def plan(
         QueryError: The index does not hold the vectors that the settings need.
     """
     space, searching = space_of(settings, facts), in_space(settings)
-    target, limit = len(seeds) + size, settings.max_fetches if searching.grow else 1
+    target, limit = len(seeds) + size, settings.max_fetches if searching.member_weight else 1
     growing = Growth(space, seeds, (yield from ask(Rows(seeds))), searching)
     fetches, exact = 0, facts.exact
     while True:
@@ -129,7 +129,7 @@ def in_space(settings: ExpandSettings) -> SearchSettings:
     """Return how a set grows: as the settings say, in feature space by the seeds alone."""
     if settings.space == "heads":
         return settings.search
-    return dataclasses.replace(settings.search, window=1, window_growth=0, grow=False, rerank=False)
+    return dataclasses.replace(settings.search, window=1, window_growth=0, member_weight=0.0, rerank=False)
 
 
 def rank_pool(pool: Pool, positions: Int64, seeds: Int64, size: int, settings: SearchSettings) -> Ranking:

@@ -58,6 +58,7 @@ def command(
     compatible: bool,
     both_directions: float,
     space: str,
+    member_weight: float,
     no_rerank: bool,
     credentials: Path | None,
     as_json: bool,
@@ -67,7 +68,7 @@ def command(
     from entity_expand.evaluate import evaluate
     from entity_expand.expander import open_store
 
-    settings = expand_settings(both_directions, space, no_rerank)
+    settings = expand_settings(both_directions, space, member_weight, no_rerank)
     if compatible:
         settings = dataclasses.replace(settings, search=dataclasses.replace(settings.search, compatible_seeds=3))
     chosen: list[Protocol] = ["joint"] if protocol == "joint" else ["single"] if protocol == "single" else []

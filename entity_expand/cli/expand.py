@@ -26,6 +26,7 @@ def command(
     exclude: tuple[str, ...],
     both_directions: float,
     space: str,
+    member_weight: float,
     no_rerank: bool,
     credentials: Path | None,
     as_json: bool,
@@ -36,7 +37,7 @@ def command(
     from entity_expand.files import write_text
     from entity_expand.show import as_dict, page, table
 
-    settings = expand_settings(both_directions, space, no_rerank)
+    settings = expand_settings(both_directions, space, member_weight, no_rerank)
     with Expander.open(index, credentials=read_credentials(credentials)) as expander:
         expansion = expander.expand(seeds, size, exclude=exclude, settings=settings)
         click.echo(json.dumps(as_dict(expansion), indent=2, ensure_ascii=False) if as_json else table(expansion))

@@ -27,6 +27,10 @@ def expansion_options(command: Command) -> Command:
             "--space", type=click.Choice(["heads", "features"]), default="heads", show_default=True,
             help="Score by the entity head, or by the cosine of features.",
         ),
+        click.option(
+            "--member-weight", type=click.FloatRange(min=0, max=1), default=1.0, show_default=True,
+            help="How much an entity that joins counts beside a seed; less suits small classes, 1 is the paper's.",
+        ),
         click.option("--no-rerank", is_flag=True, help="Leave the results in the order in which they joined."),
     )  # fmt: skip
     for option in reversed(options):
@@ -49,7 +53,7 @@ def read_credentials(file: Path | None) -> Credentials:
     return credentials(file, os.environ)
 
 
-def expand_settings(both_directions: float, space: str, no_rerank: bool) -> ExpandSettings:
+def expand_settings(both_directions: float, space: str, member_weight: float, no_rerank: bool) -> ExpandSettings:
     """Return the settings that the options stand for."""
     from entity_expand.plan import ExpandSettings
     from entity_expand.search import SearchSettings
@@ -57,5 +61,5 @@ def expand_settings(both_directions: float, space: str, no_rerank: bool) -> Expa
     return ExpandSettings(
         both_directions=both_directions,
         space="features" if space == "features" else "heads",
-        search=SearchSettings(rerank=not no_rerank),
+        search=SearchSettings(rerank=not no_rerank, member_weight=member_weight),
     )

@@ -26,13 +26,15 @@ SPACES = [
     ExpandSettings(),
     ExpandSettings(both_directions=1.0),
     ExpandSettings(both_directions=0.5, search=SearchSettings(window=3)),
+    ExpandSettings(both_directions=1.0, search=SearchSettings(member_weight=0.2, rerank=False)),
     ExpandSettings(space="features"),
-    ExpandSettings(search=SearchSettings(window_growth=0, grow=False, rerank=False)),
+    ExpandSettings(search=SearchSettings(window_growth=0, member_weight=0.0, rerank=False)),
 ]
 
 
 def named(settings: ExpandSettings) -> str:
-    window = f"window {settings.search.window}" if settings.search.grow else "seeds only"
+    weight = settings.search.member_weight
+    window = f"window {settings.search.window}, weight {weight:g}" if weight else "seeds only"
     return f"{settings.space}, {settings.both_directions}, {window}"
 
 

@@ -61,7 +61,8 @@ def slow_expansion(world, seeds: list[int], size: int, weight: float, settings: 
     log_q = rows.deviation[:, None] * table + rows.log_offset[:, None]
     members = list(seeds)
     while len(members) < len(seeds) + size:
-        scores = sum(table[j] + weight * table[:, j] for j in members)
+        counts = [1.0 if place < len(seeds) else settings.member_weight for place in range(len(members))]
+        scores = sum(c * (table[j] + weight * table[:, j]) for c, j in zip(counts, members, strict=True))
         free = [v for v in np.lexsort((np.arange(len(scores)), -scores)).tolist() if v not in members]
         window = free[: settings.window_at(len(members) - len(seeds))]
         divergences = []
@@ -77,8 +78,9 @@ def slow_expansion(world, seeds: list[int], size: int, weight: float, settings: 
 
 
 @pytest.mark.parametrize("weight", [0.0, 1.0])
-def test_the_search_is_the_papers(world, weight: float) -> None:
-    settings = SearchSettings(rerank=False)
+@pytest.mark.parametrize("member_weight", [1.0, 0.2, 0.0])
+def test_the_search_is_the_papers(world, weight: float, member_weight: float) -> None:
+    settings = SearchSettings(rerank=False, member_weight=member_weight)
     pool = TablePool(world.table, world.rows, len(world.table), weight)
     seeds = np.flatnonzero(world.label == 2)[:3]
     fast = search_whole(pool, seeds, 110, settings, NOBODY)
@@ -87,8 +89,10 @@ def test_the_search_is_the_papers(world, weight: float) -> None:
 
 @pytest.mark.parametrize("weight", [0.0, 1.0])
 @pytest.mark.parametrize("pool_size", [1, 16, 64, 1000])
-def test_fetched_pools_give_the_list_of_a_full_scan(world, weight: float, pool_size: int) -> None:
-    settings = ExpandSettings(both_directions=weight, pool_size=pool_size)
+@pytest.mark.parametrize("member_weight", [1.0, 0.2])
+def test_fetched_pools_give_the_list_of_a_full_scan(world, weight: float, pool_size: int, member_weight: float) -> None:
+    search = SearchSettings(member_weight=member_weight)
+    settings = ExpandSettings(both_directions=weight, pool_size=pool_size, search=search)
     whole = TablePool(world.table, world.rows, len(world.table), weight)
     for label in range(4):
         seeds = np.flatnonzero(world.label == label)[3:6]
@@ -229,7 +233,9 @@ def test_arguments_are_not_changed(world) -> None:
     assert (seeds.tolist(), closed.any()) == ([1, 2, 3], False)
 
 
-@pytest.mark.parametrize("wrong", [{"window": 0}, {"window_step": 0}, {"window_growth": -1}, {"rank_weight": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"window": 0}, {"window_step": 0}, {"window_growth": -1}, {"rank_weight": -1}, {"member_weight": 2}]
+)
 def test_settings_out_of_range_are_refused(wrong: dict) -> None:
     with pytest.raises(ConfigError):
         SearchSettings(**wrong)

@@ -162,7 +162,7 @@ def test_a_model_is_put_back_into_its_mode() -> None:
 def test_ranks_are_those_of_a_search_without_growth(clusters, weight: float) -> None:
     table = clusters.table
     pool = table.pool(ExpandSettings(both_directions=weight))
-    plain = SearchSettings(grow=False, rerank=False, window=1, window_growth=0)
+    plain = SearchSettings(member_weight=0.0, rerank=False, window=1, window_growth=0)
     found = table.nearest(12, weight)
     for place in range(40):
         ranking = search_whole(pool, np.array([place]), 12, plain, NOBODY)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from training.config import ModelConfig
 from training.transformer import Transformer, at
 

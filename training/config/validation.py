@@ -25,6 +25,7 @@ class ValidationSettings:
         picture_weight: Share of the picture's feature where "apart".
         space: "heads" scores by rows of the head, "features" by cosines of centred features.
         both_directions: λ of the score by heads.
+        member_weight, rerank: How the sets grow and are ranked, as `SearchSettings` of the library has it.
         every: Epochs between two measurements.
         patience: Measurements without a better MAP@10 after which the run ends; None trains all epochs.
     """
@@ -37,6 +38,8 @@ class ValidationSettings:
     picture_weight: float = setting(0.25, low=0.0, high=1.0)
     space: Literal["heads", "features"] = "heads"
     both_directions: float = setting(1.0, low=0.0)
+    member_weight: float = setting(1.0, low=0.0, high=1.0)
+    rerank: bool = True
     every: int = setting(1, low=1)
     patience: int | None = setting(None, low=1)
 
