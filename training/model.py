@@ -111,6 +111,7 @@ class MultiExpan(nn.Module):
         width, channels = cast(TextPart, text).width, cast(VisionPart, vision).width
         self.width = width
         drop = nn.Dropout(config.head_dropout)
+        self.visual_dropout = nn.Dropout(config.visual_dropout)
         self.visual_linear = nn.Sequential(nn.Linear(channels, width), drop, nn.LayerNorm(width), nn.GELU())
         self.visual_position = nn.Parameter(torch.randn(1, cast(VisionPart, vision).count, width))
         self.visual_transformer = Transformer(width, config.visual_layers, config)
@@ -154,7 +155,7 @@ class MultiExpan(nn.Module):
 
     def visual_rows(self, tokens: Tensor) -> Tensor:
         """Map (B, P, C) tokens of the vision backbone to (B, P, D) rows of the visual transformer."""
-        visual = self.visual_linear(tokens) + self.visual_position  # (B, P, D)
+        visual = self.visual_linear(self.visual_dropout(tokens)) + self.visual_position  # (B, P, D)
         return cast(Tensor, self.visual_transformer(visual))
 
     def cross(self, states: Tensor, attention_mask: Tensor, visual: Tensor, image_present: Tensor) -> Tensor:

@@ -288,3 +288,15 @@ def test_the_logits_of_experts_are_added():
     both, one, other = (model.trunk(part) @ rows.T for part in (h, text, picture))
     torch.testing.assert_close(both, one + other)
     torch.testing.assert_close(model.log_probabilities(h), torch.log_softmax(one + other + bias, dim=-1))
+
+
+def test_channels_of_pictures_drop_out_in_training_alone():
+    torch.manual_seed(0)
+    vision = VisionTokens(SmallNetwork((4, 8)), size=16, tokens="map", frozen=False)
+    config = ModelConfig(heads=2, mlp=16, visual_layers=0, cross_layers=1, head_dropout=0.0, visual_dropout=0.9)
+    settings = TextSettings(backbone="scratch", trained_layers=-1, width=8, layers=1, heads=2, mlp=16, max_length=16)
+    model = MultiExpan(config, load_text(settings, 40), vision, vocabulary=5).eval()
+    tokens = torch.rand(2, 16, 8)
+    same = model.visual_rows(tokens)
+    torch.testing.assert_close(model.visual_rows(tokens), same, rtol=0, atol=0)
+    assert not torch.allclose(model.train().visual_rows(tokens), same)

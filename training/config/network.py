@@ -22,6 +22,7 @@ class ModelConfig:
             normalises its input.
         heads, mlp, visual_layers, cross_layers, dropout: Sizes of both transformers.
         head_dropout: Dropout of the visual linear layer and of the entity head.
+        visual_dropout: Dropout of the channels of the vision backbone's tokens.
         clusters: Columns of the cluster head.
     """
 
@@ -34,6 +35,7 @@ class ModelConfig:
     cross_layers: int = setting(3, low=1)
     dropout: float = setting(0.1, low=0.0, high=0.9)
     head_dropout: float = setting(0.2, low=0.0, high=0.9)
+    visual_dropout: float = setting(0.0, low=0.0, high=0.9)
     clusters: int = setting(71, low=2)
 
     def __post_init__(self) -> None:
