@@ -41,10 +41,11 @@ ENTRANCES = {
     "onnxscript": {"export.to_onnx"},
     "pyarrow": {"entity_expand.corpus.records"},
     "safetensors": {"training.backbones", "training.checkpoint"},
+    "sklearn": {"training.baselines.words"},
     "timm": {"training.backbones"},
     "tokenizers": {"entity_expand.text", "training.tokenizer"},
     "torchvision": {"training.backbones"},
-    "transformers": {"training.backbones"},
+    "transformers": {"training.backbones", "training.baselines.pretrained"},
 }
 """The only modules that may import a heavy dependency. torch is absent: training and export may import it anywhere."""
 

@@ -1,0 +1,7 @@
+"""Baselines outside of the trainer and of the frame: vectors of entities from untrained features, and their ranking."""
+
+from training.baselines.front import FAMILIES, Features, baselines
+from training.baselines.ranking import Baseline, ranked
+from training.baselines.vectors import VectorTable
+
+__all__ = ["FAMILIES", "Baseline", "Features", "VectorTable", "baselines", "ranked"]
