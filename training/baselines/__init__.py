@@ -2,6 +2,7 @@
 
 from training.baselines.front import FAMILIES, Features, baselines
 from training.baselines.ranking import Baseline, ranked
+from training.baselines.stored import stored_features
 from training.baselines.vectors import VectorTable
 
-__all__ = ["FAMILIES", "Baseline", "Features", "VectorTable", "baselines", "ranked"]
+__all__ = ["FAMILIES", "Baseline", "Features", "VectorTable", "baselines", "ranked", "stored_features"]
