@@ -165,10 +165,12 @@ def shown(experiment: Experiment, rows: Sequence[Row], corpus: Corpus) -> tuple[
 
 
 def _notes(request: Request, questions: Questions) -> tuple[str, ...]:
-    left = sorted(questions.validation)
+    chosen = "the best epoch and the way to ask were" if request.experiment.variants else "the candidates were"
+    trainings = f"{request.seeds} trainings of each variant; " if request.experiment.variants else ""
     return (
-        f"{request.seeds} trainings of each variant; the best epoch and the way to ask were chosen on the classes "
-        f"{', '.join(left)}; the {len(questions.reported)} others are reported.",
-        "Models and baselines see the same samples, those that are trained on.",
+        f"{trainings}{chosen} chosen on the classes {', '.join(sorted(questions.validation))}; the "
+        f"{len(questions.reported)} others are reported.",
+        f"Text backbone {request.config.text.backbone}, vision backbone {request.config.vision.backbone}; models and "
+        "baselines see the same samples, those that are trained on.",
         f"Rows of {BASELINE} features have one value, since nothing about them is drawn.",
     )

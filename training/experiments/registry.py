@@ -42,6 +42,13 @@ _FEATURES: Changes = (("validation.space", "features"),)
 CLIP_STYLE = Variant("CLIP-style", (*_CLIP, *_FEATURES, ("validation.modality", "apart")))
 ALBEF_STYLE = Variant("ALBEF-style", (*_ALBEF, *_FEATURES))
 
+BASELINES = Experiment(
+    "baselines", "What untrained features give",
+    "How far do words, names, sentences and pictures of pretrained encoders go without any training, alone and fused "
+    "late? Whatever is trained has to be better.",
+    (), (), UNTRAINED,
+)  # fmt: skip
+
 MODALITY = Experiment(
     "modality", "What the model is shown when it is asked",
     "Does it help to show pictures besides text, and is it better to show both at once (early fusion) or each apart "
@@ -176,6 +183,6 @@ OBJECTIVES = Experiment(
 EXPERIMENTS: Mapping[str, Experiment] = {
     each.name: each
     for each in (
-        MODALITY, ABLATION, CLASSES, SENSITIVITY, PICTURES, POLYSEMY, DOMAINS, COST, SEEDS, OBJECTIVES,
+        BASELINES, MODALITY, ABLATION, CLASSES, SENSITIVITY, PICTURES, POLYSEMY, DOMAINS, COST, SEEDS, OBJECTIVES,
     )
 }  # fmt: skip

@@ -138,7 +138,8 @@ def _validated(candidate: _Candidate, questions: Questions) -> float:
     return fmean(values) if values else 0.0
 
 
-def reference_of(row: Row, rows: Sequence[Row], experiment: Experiment) -> Row:
-    """Return the first variant's row of the same family, or its first row where it has no such family."""
-    first = [each for each in rows if (each.variant, each.about) == (experiment.variants[0].name, row.about)]
-    return next((each for each in first if each.family == row.family), first[0])
+def reference_of(row: Row, rows: Sequence[Row], experiment: Experiment) -> Row | None:
+    """Return the first variant's row of the same family, or its first row where it has no such family; None if none."""
+    names = [each.name for each in experiment.variants[:1]]
+    first = [each for each in rows if each.variant in names and each.about == row.about]
+    return next((each for each in first if each.family == row.family), first[0] if first else None)

@@ -29,21 +29,25 @@ class Table:
 def quality_table(rows: Sequence[Row], experiment: Experiment) -> Table:
     """Return MAP of all rows, with the difference to the reference."""
     seeds = sorted({each for row in rows for each in row.lists})
-    head = ["", "asked by", "of"]
+    head, compared = ["", "asked by", "of"], bool(experiment.variants)
     head += [f"{each} seeds, MAP@{cut}" for each in seeds for cut in (10, 20)]
     lines = []
     for row in rows:
         reference = reference_of(row, rows, experiment)
         cells = [_cell(row.estimate(each, cut)) for each in seeds for cut in (10, 20)]
-        less = [None if row is reference else row.less(reference, each) for each in seeds]
-        lines.append((row.name, row.chosen, str(row.candidates), *cells, *map(_signed, less)))
+        if reference is not None:
+            cells += ["-" if row is reference else _signed(row.less(reference, each)) for each in seeds]
+        lines.append((row.name, row.chosen, str(row.candidates), *cells))
+    if compared:
+        head += [f"{each} seeds, difference" for each in seeds]
     text = (
         "MAP in percent over the classes that are reported, single queries, seeds taken out of list and truth; ± half "
         'of the 95 % interval over trainings. "Asked by" is the best of so many candidates on the classes that '
-        "validate. "
-        f"Differences of MAP@10 are to the row of the same kind of {experiment.variants[0].name!r}, paired by seed."
+        "validate."
     )
-    return Table("Quality", text, (*head, *(f"{each} seeds, difference" for each in seeds)), tuple(lines))
+    for first in experiment.variants[:1]:
+        text += f" Differences of MAP@10 are to the row of the same kind of {first.name!r}, paired by seed."
+    return Table("Quality", text, tuple(head), tuple(lines))
 
 
 def _cell(found: Estimate | None) -> str:

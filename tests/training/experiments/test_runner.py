@@ -19,7 +19,7 @@ from training.experiments.describe import Experiment, Variant, Way, trained_conf
 from training.experiments.encoding import Trained, best_checkpoint
 from training.experiments.measuring import Questions, Tables, weighed
 from training.experiments.parts import write_part
-from training.experiments.registry import DOMAINS
+from training.experiments.registry import BASELINES, DOMAINS
 from training.experiments.runner import plan, trained
 from training.features import EntityFeatures
 
@@ -62,6 +62,15 @@ def test_an_experiment_from_training_to_document(asked, config, tmp_path, monkey
     perform(request, asked, tmp_path / "again.md", lambda _: None)
     again = (tmp_path / "again.md").read_text().replace("again.png", "small.png")
     assert again == text
+
+
+def test_baselines_alone(asked, config, tmp_path):
+    perform(
+        Request(replace(BASELINES, families=("random", "TF-IDF")), config, 1, tmp_path), asked, tmp_path / "b.md", print
+    )
+    text = (tmp_path / "b.md").read_text()
+    assert "| TF-IDF | TF-IDF" in text and "ifference" not in text and "## Variants" not in text
+    assert sum(line.startswith("| ") for line in text.splitlines()) == 2 + 2
 
 
 def test_an_interrupted_run_goes_on(asked, config, tmp_path):
