@@ -12,7 +12,10 @@ from entity_expand.errors import MissingExtraError
 from entity_expand.files import replacing
 
 _COLUMNS, _WIDTH, _HEIGHT, _DPI = 3, 4.6, 3.2, 110
+_WIDE = 9.0
 _BAR, _LINE = 0.32, 0.22
+_INSIDE = 5
+"""Legends of more lines stand beside the panel."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,11 @@ def draw(path: Path, panels: Sequence[Panel]) -> None:
     canvas = _import("matplotlib.backends.backend_agg")
     figures = _import("matplotlib.figure")
     bars = any(isinstance(each.x[0], str) for panel in panels for each in panel.series)
-    columns = 1 if bars else min(_COLUMNS, len(panels))
+    wide = bars or any(len(panel.series) > _INSIDE for panel in panels)
+    columns = 1 if wide else min(_COLUMNS, len(panels))
     lines = -(-len(panels) // columns)
     heights = [max(_HEIGHT, _BAR * _bar_count(panel), _LINE * len(panel.series)) for panel in panels[::columns]]
-    figure = figures.Figure(figsize=((9.0 if bars else _WIDTH) * (1 if bars else columns), sum(heights)))
+    figure = figures.Figure(figsize=((_WIDE if wide else _WIDTH) * columns, sum(heights)))
     canvas.FigureCanvasAgg(figure)
     grid = figure.subplots(lines, columns, squeeze=False, gridspec_kw={"height_ratios": heights}).ravel()
     for axes, panel in zip(grid, panels, strict=False):
@@ -70,7 +74,9 @@ def draw(path: Path, panels: Sequence[Panel]) -> None:
         axes.set_visible(False)
     figure.tight_layout()
     with replacing(path) as beside:
-        figure.savefig(beside, format="png", dpi=_DPI, metadata={"Software": None})
+        legends = [axes.get_legend() for axes in grid if axes.get_legend() is not None]
+        options = {"bbox_inches": "tight", "bbox_extra_artists": legends, "metadata": {"Software": None}}
+        figure.savefig(beside, format="png", dpi=_DPI, **options)
 
 
 def _bar_count(panel: Panel) -> int:
@@ -97,7 +103,9 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
         axes.set_yscale("log")
     axes.set_title(panel.title, fontsize=10)
     axes.grid(alpha=0.3)
-    if len(panel.series) > 1:
+    if len(panel.series) > _INSIDE:
+        axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0)).set_in_layout(False)
+    elif len(panel.series) > 1:
         axes.legend(fontsize=7).set_in_layout(False)
 
 

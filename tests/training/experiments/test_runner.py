@@ -19,7 +19,7 @@ from training.experiments.describe import Experiment, Variant, Way, trained_conf
 from training.experiments.encoding import Trained, best_checkpoint
 from training.experiments.measuring import Questions, Tables, weighed
 from training.experiments.parts import write_part
-from training.experiments.registry import BASELINES, DOMAINS
+from training.experiments.registry import BASELINES, DOMAINS, OBJECTIVES
 from training.experiments.runner import plan, trained
 from training.features import EntityFeatures
 
@@ -71,6 +71,14 @@ def test_baselines_alone(asked, config, tmp_path):
     text = (tmp_path / "b.md").read_text()
     assert "| TF-IDF | TF-IDF" in text and "ifference" not in text and "## Variants" not in text
     assert sum(line.startswith("| ") for line in text.splitlines()) == 2 + 2
+
+
+def test_other_objectives(asked, config, tmp_path):
+    out = tmp_path / "objectives.md"
+    perform(Request(replace(OBJECTIVES, families=("TF-IDF",)), config, 1, tmp_path), asked, out, lambda _: None)
+    rows = [line.split("|")[1].strip() for line in out.read_text().splitlines() if line.startswith("| ")]
+    for name in ("base", "CLIP-style", "ALBEF-style", "text only", "picture only"):
+        assert {f"{name}: {family}" for family in ("both at once", "apart", "text", "picture")} <= set(rows)
 
 
 def test_an_interrupted_run_goes_on(asked, config, tmp_path):
