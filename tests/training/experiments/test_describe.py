@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from entity_expand.errors import ConfigError
+from training.config import TrainingConfig
+from training.experiments.command import config_named, experiment_named
+from training.experiments.describe import Variant, changed, trained_config, ways_of
+from training.experiments.registry import EXPERIMENTS
+from training.experiments.runner import plan
+
+
+def test_settings_are_changed_by_dotted_names():
+    found = changed(TrainingConfig(), (("tasks.instance", 0.5), ("data.hide_picture", None), ("loop.seed", 7)))
+    assert (found.tasks.instance, found.data.hide_picture, found.loop.seed) == (0.5, None, 7)
+    with pytest.raises(ConfigError, match="instanse"):
+        changed(TrainingConfig(), (("tasks.instanse", 0.5),))
+    with pytest.raises(ConfigError, match=r"TABLE\.NAME"):
+        changed(TrainingConfig(), (("instance", 0.5),))
+
+
+def test_a_training_validates_and_has_its_seed():
+    variant = Variant("x", (("tasks.beta", 2.0), ("tasks.beta", 3.0)))
+    found = trained_config(TrainingConfig(), variant, 4)
+    assert (found.validation.queries, found.tasks.beta, found.loop.seed) == ("query", 3.0, 4)
+    assert variant.described == "tasks.beta = 3.0"
+
+
+@pytest.mark.parametrize("name", sorted(EXPERIMENTS))
+def test_every_experiment_fits_the_settings(name):
+    experiment = experiment_named(name)
+    jobs = plan(experiment, config_named("tiny-cupl"), "hash", 3)
+    assert len(jobs) == 3 * len(experiment.variants)
+    assert len({each.name for each in experiment.variants}) == len(experiment.variants)
+    assert len(set(experiment.ways)) == len(experiment.ways)
+    assert {job.seed for job in jobs} == ({0, 1, 2} if jobs else set())
+
+
+def test_equal_trainings_have_one_key():
+    base = config_named("tiny-cupl")
+    keys = {name: {job.key for job in plan(EXPERIMENTS[name], base, "hash", 3)} for name in EXPERIMENTS}
+    assert keys["modality"] == keys["seeds"] == keys["classes"] < keys["objectives"]
+    assert keys["modality"].isdisjoint({job.key for job in plan(EXPERIMENTS["modality"], base, "other", 3)})
+
+
+def test_unknown_names():
+    with pytest.raises(ConfigError, match="modality"):
+        experiment_named("modalities")
+    with pytest.raises(ConfigError, match="tiny-cupl"):
+        config_named("huge")
+
+
+def test_ways_have_every_score_that_they_can():
+    assert [way.name for way in ways_of("b", "both")] == ["λ = 0", "λ = 1", "features", "hidden"]
+    assert len(ways_of("a", "apart", picture_weights=(0.1, 0.5))) == 2 * 5

@@ -1,0 +1,176 @@
+"""An experiment from its name to its document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from entity_expand.corpus import Corpus
+from entity_expand.errors import ConfigError
+from training.config import TrainingConfig
+from training.experiments.cost import ENTITIES, LENGTHS, SHARES, cost_views, expansion_costs, training_costs
+from training.experiments.describe import Experiment
+from training.experiments.domains import domain_rows, halves_of, read_domains
+from training.experiments.measuring import Questions
+from training.experiments.plots import Panel
+from training.experiments.registry import EXPERIMENTS
+from training.experiments.report import Origin, commit, machine, write_report
+from training.experiments.rows import BASELINE, Row, rows_of
+from training.experiments.runner import Say, baseline_results, measured, plan
+from training.experiments.views import (
+    Table,
+    class_table,
+    parameter_panels,
+    quality_panel,
+    quality_table,
+    rank_panel,
+    sense_table,
+    share_panel,
+)
+
+_CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for.
+
+    Attributes:
+        experiment: Which one.
+        config: The base configuration.
+        seeds: Trainings of each variant.
+        work: Folder for runs, caches and results; experiments share it.
+        checkpoints: Folders of CLIP-like and BLIP-like models, as further baselines.
+        domains: Classes of each domain, for "domains"; None reads them from the corpus.
+        command: As it was typed, folders without the way to them.
+    """
+
+    experiment: Experiment
+    config: TrainingConfig
+    seeds: int
+    work: Path
+    checkpoints: tuple[Path, ...] = ()
+    domains: Mapping[str, frozenset[str]] | None = None
+    command: str = ""
+
+
+def experiment_named(name: str) -> Experiment:
+    """Return an experiment.
+
+    Raises:
+        ConfigError: There is none of this name.
+    """
+    if name not in EXPERIMENTS:
+        raise ConfigError(f"There is no experiment {name!r}; there are {', '.join(EXPERIMENTS)}.")
+    return EXPERIMENTS[name]
+
+
+def config_named(name: str) -> TrainingConfig:
+    """Read a configuration: that of a file, or one that comes with the package by its name.
+
+    Raises:
+        ConfigError: There is none, or it is not valid.
+    """
+    file = Path(name)
+    if not file.is_file():
+        file = _CONFIGS / f"{name}.toml"
+    if not file.is_file():
+        known = ", ".join(sorted(each.stem for each in _CONFIGS.glob("*.toml")))
+        raise ConfigError(f"There is no configuration {name!r}; give a TOML file or one of {known}.")
+    return TrainingConfig.read(file)
+
+
+def planned(request: Request, corpus: Corpus) -> list[str]:
+    """Return the plan in lines: trainings, those that are done, ways and baselines.
+
+    Raises:
+        ConfigError: A variant does not fit the base configuration.
+        CorpusError: The corpus lacks what the experiment needs.
+    """
+    experiment = request.experiment
+    lines = [f"{experiment.name}: {experiment.title}", f"corpus: {corpus.root.name}, {len(corpus.entities):,} entities"]
+    if experiment.kind == "cost":
+        lines.append(f"expansions: n in {ENTITIES}, K in {LENGTHS}; 2 epochs on each of {SHARES} of the corpus")
+        return lines
+    questions = Questions.of(corpus, request.config.validation)
+    lines.append(f"classes: {len(questions.validation)} validate, {len(questions.reported)} are reported")
+    jobs = plan(experiment, request.config, corpus.content_hash, request.seeds)
+    lines += [f"- {variant.name}: {variant.described}" for variant in experiment.variants]
+    factor = 1
+    if experiment.kind == "domains":
+        halves = halves_of(corpus, questions.truth, request.domains or read_domains(corpus))
+        lines += [f"- half: {half.name}, {len(half.classes)} classes, {len(half.members)} entities" for half in halves]
+        factor = 3
+    keys = {job.key for job in jobs}
+    done = sum((request.work / "runs" / key / "finished.json").is_file() for key in keys)
+    lines.append(
+        f"trainings: {factor * len(keys)} ({len(experiment.variants)} variants, {request.seeds} seeds), {done} done; "
+        f"{len(experiment.ways)} ways to ask each"
+    )
+    return [*lines, f"baselines: {', '.join(experiment.families) or 'none'}"]
+
+
+def perform(request: Request, corpus: Corpus, out: Path, say: Say) -> None:
+    """Do an experiment and write its document; what a run before has done is not done again.
+
+    Args:
+        request: What is asked for.
+        corpus: The corpus.
+        out: The document.
+        say: Receives lines about the progress.
+    """
+    experiment = request.experiment
+    if experiment.kind == "cost":
+        expansions = expansion_costs(ENTITIES, LENGTHS, say)
+        tables, panels = cost_views(expansions, training_costs(request.config, corpus, SHARES, request.work, say))
+        notes: tuple[str, ...] = ("Each point is of a process of its own.",)
+    else:
+        questions = Questions.of(corpus, request.config.validation)
+        tables, panels = shown(experiment, _rows(request, corpus, questions, say), corpus)
+        if len(experiment.variants) > 1:
+            lines = tuple((each.name, each.described) for each in experiment.variants)
+            tables.append(Table("Variants", "What each changes in the base configuration.", ("", "changes"), lines))
+        notes = _notes(request, questions)
+    origin = Origin(request.command, corpus.root.name, corpus.content_hash, machine(), commit(), notes)
+    write_report(out, experiment.title, experiment.question, tables, panels, origin)
+
+
+def _rows(request: Request, corpus: Corpus, questions: Questions, say: Say) -> list[Row]:
+    experiment, work = request.experiment, request.work
+    if experiment.kind == "domains":
+        domains = request.domains or read_domains(corpus)
+        return domain_rows(experiment, request.config, corpus, questions, work, request.seeds, domains, say)
+    untrained = baseline_results(experiment, request.config, corpus, questions, work, request.checkpoints)
+    jobs = plan(experiment, request.config, corpus.content_hash, request.seeds)
+    return rows_of(experiment, measured(experiment, jobs, corpus, questions, work, say), untrained, questions)
+
+
+def shown(experiment: Experiment, rows: Sequence[Row], corpus: Corpus) -> tuple[list[Table], list[Panel]]:
+    """Return the tables and the panels of all views of an experiment."""
+    tables, panels = [quality_table(rows, experiment)], []
+    if not {"parameters", "shares", "ranks"} & set(experiment.views):
+        panels.append(quality_panel(rows))
+    if "classes" in experiment.views:
+        tables.append(class_table(rows))
+    if "senses" in experiment.views:
+        tables.append(sense_table(rows, corpus.entities))
+    if "parameters" in experiment.views:
+        panels += parameter_panels(rows)
+    if "shares" in experiment.views:
+        panels.append(share_panel(rows))
+    if "ranks" in experiment.views:
+        panels.append(rank_panel(rows))
+    return tables, panels
+
+
+def _notes(request: Request, questions: Questions) -> tuple[str, ...]:
+    chosen = "the best epoch and the way to ask were" if request.experiment.variants else "the candidates were"
+    trainings = f"{request.seeds} trainings of each variant; " if request.experiment.variants else ""
+    return (
+        f"{trainings}{chosen} chosen on the classes {', '.join(sorted(questions.validation))}; the "
+        f"{len(questions.reported)} others are reported.",
+        f"Text backbone {request.config.text.backbone}, vision backbone {request.config.vision.backbone}; models and "
+        "baselines see the same samples, those that are trained on.",
+        f"Rows of {BASELINE} features have one value, since nothing about them is drawn.",
+    )

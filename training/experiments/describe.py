@@ -1,0 +1,134 @@
+"""What an experiment is: variants of a configuration, ways to ask the trained models, and how the answers are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Literal, TypeAlias
+
+from entity_expand.config import from_mapping, to_mapping
+from entity_expand.errors import ConfigError
+from training.config import TrainingConfig
+from training.features import Shown
+
+Value: TypeAlias = bool | int | float | str | None
+Changes: TypeAlias = tuple[tuple[str, Value], ...]
+Pictures: TypeAlias = Literal["own", "centre", "surround"]
+View: TypeAlias = Literal["table", "classes", "parameters", "ranks", "shares", "senses"]
+Space: TypeAlias = Literal["heads", "features", "hidden", "projections"]
+"""By rows of the head; or by cosines: of trunk features, of rows at the mask before the trunk, or of what the contrast
+of texts and pictures compares, which a model without that task does not have."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One training configuration.
+
+    Attributes:
+        name: As tables show it.
+        changes: Dotted names of settings and their values, such as ("tasks.instance", 0.0); None = the default.
+        parameter, value: Which parameter this is a point of, and where; "" for none.
+    """
+
+    name: str
+    changes: Changes = ()
+    parameter: str = ""
+    value: float | None = None
+
+    @property
+    def described(self) -> str:
+        """The changes in words; of a setting that is named twice the last value counts."""
+        return ", ".join(f"{name} = {value!r}" for name, value in dict(self.changes).items()) or "none"
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to ask a trained model.
+
+    Attributes:
+        family: Ways of one family are candidates for one row; the classes that validate choose among them.
+        shown: What the model is shown of a sample.
+        space, both_directions: How it scores.
+        picture_weight: Share of the picture's feature where "apart".
+        pictures: The samples' own pictures, their centres, or what surrounds these.
+        missing, wrong: Share of the samples that lose their picture, and that get that of another entity.
+        series, share: Line of a plot of shares and place on it; None for no plot.
+    """
+
+    family: str
+    shown: Shown
+    space: Space = "heads"
+    both_directions: float = 0.0
+    picture_weight: float = 0.25
+    pictures: Pictures = "own"
+    missing: float = 0.0
+    wrong: float = 0.0
+    series: str = ""
+    share: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The score in words."""
+        how = f"λ = {self.both_directions:g}" if self.space == "heads" else self.space
+        return f"{how}, picture weight {self.picture_weight:g}" if self.shown == "apart" else how
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment.
+
+    Attributes:
+        name: Of the command and the files.
+        title, question: Of the document.
+        variants: The first is the reference of all differences.
+        ways: How each trained model is asked.
+        families: The baselines beside it, of `training.baselines.FAMILIES` and "pretrained".
+        views: What the document shows.
+        kind: "domains" and "cost" have runners of their own.
+    """
+
+    name: str
+    title: str
+    question: str
+    variants: tuple[Variant, ...]
+    ways: tuple[Way, ...]
+    families: tuple[str, ...] = ()
+    views: tuple[View, ...] = ("table",)
+    kind: Literal["queries", "domains", "cost"] = "queries"
+
+
+def ways_of(
+    family: str, shown: Shown, *, picture_weights: tuple[float, ...] = (0.25,), **others: Any
+) -> tuple[Way, ...]:
+    """Return a family of ways with every score that it has."""
+    scores: list[tuple[Space, float]] = [("heads", 0.0), ("heads", 1.0), ("features", 0.0), ("hidden", 0.0)]
+    if shown != "both":
+        scores.append(("projections", 0.0))
+    weights = picture_weights if shown == "apart" else (0.25,)
+    return tuple(
+        Way(family, shown, space, both, weight, **others) for weight, (space, both) in product(weights, scores)
+    )
+
+
+def changed(config: TrainingConfig, changes: Changes | Mapping[str, Value]) -> TrainingConfig:
+    """Return a configuration with other settings.
+
+    Raises:
+        ConfigError: A setting is unknown, of a wrong type or out of range.
+    """
+    mapping = to_mapping(config)
+    for name, value in dict(changes).items():
+        table, dot, key = name.partition(".")
+        if not dot or table not in mapping:
+            raise ConfigError(f"{name!r} is no setting; give TABLE.NAME, with a table of {', '.join(mapping)}.")
+        mapping[table].pop(key, None)
+        if value is not None:
+            mapping[table][key] = value
+    return from_mapping(TrainingConfig, mapping)
+
+
+def trained_config(base: TrainingConfig, variant: Variant, seed: int) -> TrainingConfig:
+    """Return the configuration of one training: the best epoch is chosen on the classes that validate."""
+    validation = {} if base.validation.queries is not None else {"validation.queries": "query"}
+    return changed(base, {**validation, **dict(variant.changes), "loop.seed": seed})

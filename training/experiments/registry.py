@@ -1,0 +1,188 @@
+"""The experiments that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from training.experiments.describe import Changes, Experiment, Variant, Way, ways_of
+
+WEIGHTS = (0.1, 0.25, 0.5)
+UNTRAINED = (
+    "random", "name only", "TF-IDF", "sentence means", "at the mask", "pictures", "late fusion",
+    "late fusion with TF-IDF",
+)  # fmt: skip
+STRONG = ("TF-IDF", "sentence means", "pictures", "late fusion", "late fusion with TF-IDF")
+BOTH = ways_of("both at once", "both")
+APART = ways_of("apart", "apart", picture_weights=WEIGHTS)
+TEXT, PICTURE = ways_of("text", "text"), ways_of("picture", "picture")
+EVERY = (*BOTH, *APART, *TEXT, *PICTURE)
+BASE = Variant("base")
+
+_PAPER: Changes = (
+    ("tasks.entity", 1.0), ("tasks.instance", 1.0), ("tasks.cluster", 1.0), ("tasks.distillation", 0.02),
+)  # fmt: skip
+_NO_OTHERS: Changes = (
+    ("tasks.entity", 0.0), ("tasks.instance", 0.0), ("tasks.cluster", 0.0), ("tasks.distillation", 0.0),
+    ("tasks.words", 0.0), ("tasks.matching", 0.0), ("tasks.image_text", 0.0),
+)  # fmt: skip
+_CLIP: Changes = (*_NO_OTHERS, ("tasks.image_text", 1.0), ("data.hide_picture", 0.0), ("data.hide_text", 0.0))
+_ALBEF: Changes = (
+    *_NO_OTHERS, ("tasks.image_text", 1.0), ("tasks.matching", 1.0), ("tasks.words", 1.0),
+    ("data.hide_picture", 0.0), ("data.hide_text", 0.0),
+)  # fmt: skip
+_TEXT_ONLY: Changes = (
+    ("data.hide_picture", 1.0), ("data.hide_text", 0.0), ("data.wrong_picture", 0.0), ("validation.modality", "text"),
+)  # fmt: skip
+_PICTURE_ONLY: Changes = (
+    ("data.hide_picture", 0.0), ("data.hide_text", 1.0), ("data.wrong_picture", 0.0),
+    ("validation.modality", "picture"),
+)  # fmt: skip
+# The contrast of texts and pictures trains no rows of the head.
+_FEATURES: Changes = (("validation.space", "features"),)
+CLIP_STYLE = Variant("CLIP-style", (*_CLIP, *_FEATURES, ("validation.modality", "apart")))
+ALBEF_STYLE = Variant("ALBEF-style", (*_ALBEF, *_FEATURES))
+
+BASELINES = Experiment(
+    "baselines", "What untrained features give",
+    "How far do words, names, sentences and pictures of pretrained encoders go without any training, alone and fused "
+    "late? Whatever is trained has to be better.",
+    (), (), UNTRAINED,
+)  # fmt: skip
+
+MODALITY = Experiment(
+    "modality", "What the model is shown when it is asked",
+    "Does it help to show pictures besides text, and is it better to show both at once (early fusion) or each apart "
+    "(late fusion)? Untrained features stand beside, fused late too.",
+    (BASE,), EVERY, UNTRAINED,
+)  # fmt: skip
+
+ABLATION = Experiment(
+    "ablation", "What each task brings",
+    "All four tasks of the paper, each of them removed, and each further task added to them.",
+    (
+        Variant("all four", _PAPER),
+        Variant("without instance contrast", (*_PAPER, ("tasks.instance", 0.0))),
+        Variant("without cluster contrast", (*_PAPER, ("tasks.cluster", 0.0))),
+        Variant("without distillation", (*_PAPER, ("tasks.distillation", 0.0))),
+        Variant("without masked entities", (*_PAPER, ("tasks.entity", 0.0), ("tasks.distillation", 0.0), *_FEATURES)),
+        Variant("masked entities alone", (*_NO_OTHERS, ("tasks.entity", 1.0))),
+        Variant("and masked words", (*_PAPER, ("tasks.words", 1.0))),
+        Variant("and matching", (*_PAPER, ("tasks.matching", 1.0))),
+        Variant("and image-text contrast", (*_PAPER, ("tasks.image_text", 1.0))),
+    ),
+    (*BOTH, *APART), STRONG,
+)  # fmt: skip
+
+CLASSES = Experiment(
+    "classes", "Classes with distinct looks and others",
+    "Where do pictures help? Per class, with the classes in the order of how well pictures alone tell them apart.",
+    (BASE,), (*TEXT, *PICTURE, *BOTH, *APART), ("pictures", "sentence means", "late fusion"), ("table", "classes"),
+)  # fmt: skip
+
+
+def _sweep(name: str, values: tuple[float, ...], others: Mapping[float, Changes] | None = None) -> tuple[Variant, ...]:
+    more = others or {}
+    whole = name == "model.clusters"
+    return tuple(
+        Variant(
+            f"{name} = {value:g}", (*_PAPER, (name, int(value) if whole else value), *more.get(value, ())), name, value
+        )
+        for value in values
+    )
+
+
+_FROM: Mapping[float, Changes] = {
+    low: (("mining.negatives_to", high),)
+    for low, high in ((0.3, 0.44), (0.6, 0.74), (0.83, 0.97), (1.2, 1.34), (2.0, 2.14))
+}
+SENSITIVITY = Experiment(
+    "sensitivity", "How much the settings of the contrasts matter",
+    "MAP against one setting at a time, the others as in the base configuration with all four tasks.",
+    (
+        Variant("all four", _PAPER),
+        *_sweep("mining.negatives_from", tuple(_FROM), _FROM),
+        *_sweep("model.clusters", (9, 19, 36, 71, 141)),
+        *_sweep("tasks.tau_plus", (0.0, 0.02, 0.05, 0.1, 0.2)),
+        *_sweep("tasks.beta", (0.0, 0.5, 1.0, 2.0, 4.0)),
+        *_sweep("tasks.temperature", (0.1, 0.2, 0.5, 1.0)),
+        *_sweep("tasks.momentum", (0.9, 0.98, 0.995, 0.999)),
+    ),
+    BOTH, (), ("table", "parameters"),
+)  # fmt: skip
+
+
+def _shares() -> tuple[Way, ...]:
+    found: list[Way] = []
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        for change in ("missing", "wrong"):
+            for family, shown in (("both at once", "both"), ("apart", "apart")):
+                name, series = f"{family}, {share:.0%} {change}", f"{family}, {change}"
+                found += ways_of(name, shown, series=series, share=share, **{change: share})  # type: ignore[arg-type]
+    return tuple(found)
+
+
+PICTURES = Experiment(
+    "pictures", "Objects and their surroundings, missing and wrong pictures",
+    "Is it the object or what surrounds it that pictures tell, and what do missing and wrong pictures cost? All "
+    "changes are made when the model is asked; it was trained on whole pictures. The centre is the middle quarter of a "
+    "picture, the surroundings are what is left when it is blurred; wrong pictures are those of samples of other "
+    "entities.",
+    (BASE,),
+    (
+        *(
+            way
+            for family, shown in (("picture", "picture"), ("both at once", "both"))
+            for what, pictures in (("whole", "own"), ("centre", "centre"), ("surroundings", "surround"))
+            for way in ways_of(f"{family}, {what}", shown, pictures=pictures)  # type: ignore[arg-type]
+        ),
+        *TEXT,
+        *_shares(),
+    ),
+    ("sentence means", "late fusion"), ("table", "shares"),
+)  # fmt: skip
+
+POLYSEMY = Experiment(
+    "polysemy", "Entities that share names",
+    "How well are members found whose names share a word with entities of other classes, beside models that contrast "
+    "whole texts and pictures?",
+    (BASE, CLIP_STYLE, ALBEF_STYLE), (*BOTH, *APART, *TEXT), ("name only", *STRONG), ("table", "senses"),
+)  # fmt: skip
+
+DOMAINS = Experiment(
+    "domains", "Trained on one half of the domains, asked about the other",
+    "Can sets be expanded whose entities the model was never trained on: by cosines of features, or by rows of the "
+    "head that a ridge map predicts from features? The candidates are those that were not trained on, for every row.",
+    (Variant("trained on all"),),
+    tuple(way for way in (*TEXT, *BOTH, *ways_of("apart", "apart")) if way.space in ("heads", "features")),
+    STRONG, kind="domains",
+)  # fmt: skip
+
+COST = Experiment(
+    "cost", "What training and expansion cost",
+    "How do time and memory grow with the number of entities n and the length K of a list? The paper claims O(nK).",
+    (BASE,), (), kind="cost",
+)  # fmt: skip
+
+SEEDS = Experiment(
+    "seeds", "Three and five seeds, and drift along the list",
+    "How much do two more seeds help, and how fast does precision fall along the list?",
+    (BASE,), (*BOTH, *APART), ("TF-IDF", "sentence means", "late fusion"), ("table", "ranks"),
+)  # fmt: skip
+
+OBJECTIVES = Experiment(
+    "objectives", "Other objectives under the same trainer",
+    "The same network, backbones, data and steps with other objectives: the contrast of texts and pictures alone, that "
+    "with matching and masked words, text alone, and pictures alone.",
+    (
+        BASE, CLIP_STYLE, ALBEF_STYLE,
+        Variant("text only", _TEXT_ONLY), Variant("picture only", _PICTURE_ONLY),
+    ),
+    EVERY, STRONG,
+)  # fmt: skip
+
+EXPERIMENTS: Mapping[str, Experiment] = {
+    each.name: each
+    for each in (
+        BASELINES, MODALITY, ABLATION, CLASSES, SENSITIVITY, PICTURES, POLYSEMY, DOMAINS, COST, SEEDS, OBJECTIVES,
+    )
+}  # fmt: skip

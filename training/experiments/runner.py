@@ -1,0 +1,133 @@
+"""Train the variants of an experiment, ask each model, and measure the baselines beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from entity_expand.corpus import Corpus
+from entity_expand.errors import TrainingError
+from entity_expand.files import write_json
+from training.baselines import Baseline, baselines, ranked, stored_features
+from training.config import TrainingConfig
+from training.data import training_set
+from training.experiments.describe import Experiment, Variant, trained_config
+from training.experiments.measuring import LENGTH, Answer, Questions, ask_run
+from training.experiments.records import Records, Result, run_key
+from training.experiments.statistics import Lists
+from training.loop import train
+
+_DONE = "finished.json"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training.
+
+    Attributes:
+        variant: Of which variant.
+        seed: Of weights, sampling and draws.
+        config: All its settings.
+        key: Names its run.
+    """
+
+    variant: Variant
+    seed: int
+    config: TrainingConfig
+    key: str
+
+
+@dataclass(frozen=True)
+class BaselineResult:
+    """The lists of a baseline by number of seeds."""
+
+    baseline: Baseline
+    lists: dict[int, Lists]
+
+
+def plan(experiment: Experiment, base: TrainingConfig, corpus_hash: str, seeds: int) -> list[Job]:
+    """Return all trainings of an experiment; those that are equal to others of this or another one have their keys.
+
+    Raises:
+        ConfigError: A variant changes what there is not.
+        TrainingError: `seeds` is below 1.
+    """
+    if seeds < 1:
+        raise TrainingError(f"{seeds} seeds of randomness were asked for; at least 1 is needed, 3 for an interval.")
+    found = []
+    for variant in experiment.variants:
+        for seed in range(base.loop.seed, base.loop.seed + seeds):
+            config = trained_config(base, variant, seed)
+            found.append(Job(variant, seed, config, run_key(config, corpus_hash)))
+    return found
+
+
+def trained(job: Job, corpus: Corpus, work: Path, say: Say) -> Path:
+    """Train a job unless it has been; an interrupted one goes on. Return the folder of its run."""
+    run = work / "runs" / job.key
+    if not (run / _DONE).is_file():
+        say(f"training {job.variant.name!r}, seed {job.seed}")
+        progress = train(job.config, corpus, run, cache=work / "cache", say=say)
+        write_json(run / _DONE, {"steps": progress.step, "epochs": progress.epoch})
+    return run
+
+
+def measured(
+    experiment: Experiment, jobs: Sequence[Job], corpus: Corpus, questions: Questions, work: Path, say: Say
+) -> list[Result]:
+    """Train and ask all jobs; what has been measured before is read.
+
+    Args:
+        experiment: Its ways.
+        jobs: Of `plan`.
+        corpus: The corpus.
+        questions: What to ask.
+        work: Folder for runs, caches and results; others may share it.
+        say: Receives lines about the progress.
+    """
+    records, found = Records(work / "results.jsonl"), []
+    for job in jobs:
+        open_ways = [way for way in experiment.ways if not records.answers(job.key, way)]
+        if open_ways:
+            run = trained(job, corpus, work, say)
+            say(f"asking {job.variant.name!r}, seed {job.seed}, in {len(open_ways)} ways")
+            records.add(job.key, ask_run(run, job.config, corpus, open_ways, questions, work / "cache"))
+        for way in experiment.ways:
+            found += [Result(job.key, job.variant.name, job.seed, each) for each in records.answers(job.key, way)]
+    return found
+
+
+def baseline_results(
+    experiment: Experiment, base: TrainingConfig, corpus: Corpus, questions: Questions, work: Path,
+    checkpoints: Sequence[Path] = (),
+) -> list[BaselineResult]:  # fmt: skip
+    """Measure the baselines of an experiment, shown the samples that the models are trained on.
+
+    Args:
+        experiment: Its families.
+        base: Names the backbones.
+        corpus: The corpus.
+        questions: What to ask.
+        work: Folder for caches.
+        checkpoints: Folders of CLIP-like and BLIP-like models.
+    """
+    if not experiment.families:
+        return []
+    data = training_set(corpus, base.data)
+    features = stored_features(corpus, data.samples[: data.trained], base, work / "cache", checkpoints)
+    families = (*experiment.families, *(("pretrained",) if checkpoints else ()))
+    return [
+        BaselineResult(each, {seeds: ranked(each, asked, LENGTH) for seeds, asked in questions.queries.items()})
+        for each in baselines(features, families)
+    ]
+
+
+def answers_of(results: Sequence[Result], variant: str, seeds: int) -> dict[int, list[Answer]]:
+    """Return the answers of a variant for a number of seeds per query, by seed of the training."""
+    found: dict[int, list[Answer]] = {}
+    for result in results:
+        if result.variant == variant and result.answer.seeds == seeds:
+            found.setdefault(result.seed, []).append(result.answer)
+    return found
