@@ -3,13 +3,14 @@
     python benchmarks/training.py [CORPUS] [--config training/configs/tiny-cupl.toml] [--steps 24] [--turns 5]
 
 The plain trainer is the paper's way: in each step it decodes the pictures and runs the vision backbone and all text
-layers, in float32, eager, without a cache. Model, first weights, batches, draws, losses and optimiser are the same, and so are
+layers, in float32, eager, without a cache. Model, first weights, batches, draws and optimiser are the same, and so are
 the losses, which are compared first, without dropout. Nothing is hidden of any sample (`--hide` hides what the
 settings say): a hidden picture would cost the plain side its backbone all the same.
 
-CORPUS is a folder; without it, the demo corpus is written, or with `--made V` a made one of V entities. `--tasks` adds both contrasts and
-the distillation, all in each step, with the weights of the paper's mode 4. `--full-size` has backbones of the sizes of BERT-base and
-ResNet-50 with random weights. `--bfloat16` and `--compile` are for this trainer's side alone.
+CORPUS is a folder; without it, the demo corpus is written, or with `--made V` a made one of V entities. `--tasks` adds
+both contrasts and the distillation, all in each step, with the weights of the paper's mode 4. `--full-size` has
+backbones of the sizes of BERT-base and ResNet-50 with random weights. `--bfloat16` and `--compile` are for this
+trainer's side alone.
 """
 
 from __future__ import annotations
@@ -66,8 +67,10 @@ def settings_of(args: argparse.Namespace, scratch: Path) -> TrainingConfig:
         precision="bfloat16" if args.bfloat16 else loop.precision,
     )  # fmt: skip
     data = config.data if args.hide else replace(config.data, hide_picture=0.0, hide_text=0.0)
-    extra = {"schedule": "joint", "instance": 0.5, "cluster": 0.2, "distillation": 0.02} if args.tasks else {}
-    return replace(config, loop=loop, data=data, tasks=replace(config.tasks, **extra))
+    tasks = config.tasks
+    if args.tasks:
+        tasks = replace(tasks, schedule="joint", instance=0.5, cluster=0.2, distillation=0.02)
+    return replace(config, loop=loop, data=data, tasks=tasks)
 
 
 def corpus_folder(args: argparse.Namespace, scratch: Path) -> Path:
@@ -91,8 +94,9 @@ def machine() -> str:
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.strip()
     return (
-        f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads of torch, {card}; "
-        f"Python {platform.python_version()}, torch {torch.__version__}; commit {commit}; load {os.getloadavg()[0]:.1f}"
+        f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
+        f"{card}; Python {platform.python_version()}, torch {torch.__version__}; commit {commit}; "
+        f"load {os.getloadavg()[0]:.1f}"
     )
 
 
@@ -139,35 +143,37 @@ def in_turns(sides: tuple[Side, Side], lists: EntityLists | None, steps: int, tu
     return found[1:]
 
 
-def report(
-    turns: list[tuple[Turn, Turn]], flops: list[float], peak: float | None, trained: int, cost: CacheCost
-) -> None:
-    """Print the table of both sides, what the cache costs, and the projection; `flops` are those of a pair."""
+def report_sides(turns: list[tuple[Turn, Turn]], flops: list[float], peak: float | None) -> list[float]:
+    """Print a table of both sides and return their pairs per second; `flops` are those of a pair."""
     rates = [statistics.median(pair[side].rate for pair in turns) for side in (0, 1)]
-    ratios = [ours.rate / theirs.rate for ours, theirs in turns]
-    share = (lambda at: f"{rates[at] * flops[at] / (peak * 1e12):.2%}") if peak else (lambda _: "-")
     print("| side | pairs/s, median | range | GFLOP per pair | GFLOP/s | MFU |\n|---|---|---|---|---|---|")
     for at, name in enumerate(("this trainer", "plain")):
-        each = [pair[at].rate for pair in turns]
+        each, done = [pair[at].rate for pair in turns], rates[at] * flops[at]
+        share = f"{done / (peak * 1e12):.2%}" if peak else "-"
         print(
             f"| {name} | {rates[at]:.1f} | {min(each):.1f} to {max(each):.1f} | {flops[at] / 1e9:.2f} "
-            f"| {rates[at] * flops[at] / 1e9:.0f} | {share(at)} |"
+            f"| {done / 1e9:.1f} | {share} |"
         )
-    print(
-        f"\nratio: {statistics.median(ratios):.1f} (median of {len(ratios)} turns, {min(ratios):.1f} to {max(ratios):.1f})"
-    )
-    saved = trained * (1 / rates[1] - 1 / rates[0])
+    ratios = [ours.rate / theirs.rate for ours, theirs in turns]
+    middle = statistics.median(ratios)
+    print(f"\nratio: {middle:.2f} (median of {len(ratios)} turns, {min(ratios):.2f} to {max(ratios):.2f})")
+    return rates
+
+
+def report_costs(rates: list[float], trained: int, cost: CacheCost) -> None:
+    """Print what the cache costs, when it has paid, and the projection."""
     print(
         f"cache: {cost.text_seconds:.1f} s and {cost.text_bytes / 2**20:.1f} MiB for {cost.texts:,} texts, "
         f"{cost.picture_seconds:.1f} s and {cost.picture_bytes / 2**20:.1f} MiB for {cost.pictures:,} pictures"
     )
+    saved = trained * (1 / rates[1] - 1 / rates[0])
     print(f"paid after {cost.seconds / saved:.2f} epochs of {trained:,} pairs" if saved > 0 else "the cache never pays")
     building = PAIRS * (cost.text_seconds / cost.texts + cost.picture_seconds / cost.pictures)
-    steps = ENTITIES * PER_ENTITY * EPOCHS
+    shown = ENTITIES * PER_ENTITY * EPOCHS
     print(
-        f"MESED's size, {steps / 1e6:.1f} million pairs, each text with its own picture, at these rates: "
-        f"{(steps / rates[0] + building) / 3600:.1f} h, of these {building / 3600:.1f} h for the cache; "
-        f"plain {steps / rates[1] / 3600:.0f} h"
+        f"MESED's size, {shown / 1e6:.1f} million pairs, each text with its own picture, at these rates and with this "
+        f"V: {(shown / rates[0] + building) / 3600:.1f} h, of these {building / 3600:.1f} h for the cache; plain "
+        f"{shown / rates[1] / 3600:.0f} h"
     )
 
 
@@ -189,7 +195,8 @@ def measure(args: argparse.Namespace, config: TrainingConfig, corpus: Corpus, sc
         cached = cached_side(config, corpus, scratch / "cached", cache)
     turns = in_turns((cached, plain), lists, args.steps, args.turns)
     print(f"{args.turns} turns of {args.steps} steps of {turns[0][0].pairs // args.steps} pairs each\n")
-    report(turns, [flops / pairs for flops, pairs in counts], args.peak_tflops, data.trained, cost)
+    rates = report_sides(turns, [flops / pairs for flops, pairs in counts], args.peak_tflops)
+    report_costs(rates, data.trained, cost)
     if rows:
         print("\n| epoch | resident at its end, MiB | peak, MiB | peak on the GPU, MiB |\n|---|---|---|---|")
         print("\n".join(rows))
