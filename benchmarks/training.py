@@ -1,6 +1,6 @@
 """Time training beside a trainer that computes everything anew in each step; both on the same batches, in turns.
 
-    python benchmarks/training.py [CORPUS] [--config training/configs/tiny-cupl.toml] [--steps 24] [--turns 5]
+    python benchmarks/training.py [CORPUS] [--config training/configs/tiny-cupl.toml] [--steps 12] [--turns 5]
 
 The plain trainer is the paper's way: in each step it decodes the pictures and runs the vision backbone and all text
 layers, in float32, eager, without a cache. Model, first weights, batches, draws and optimiser are the same, and so are
@@ -133,11 +133,13 @@ def agreement(cached: Side, plain: Side, lists: EntityLists | None, steps: int) 
     return worst
 
 
-def in_turns(sides: tuple[Side, Side], lists: EntityLists | None, steps: int, turns: int) -> list[tuple[Turn, Turn]]:
-    """Take turns, the first of which warms up and is left out."""
+def in_turns(
+    sides: tuple[Side, Side], lists: EntityLists | None, steps: tuple[int, int], turns: int
+) -> list[tuple[Turn, Turn]]:
+    """Take turns of so many steps, the first of which warms up and is left out."""
     found = []
     for epoch in range(turns + 1):
-        pair = sides[0].turn(epoch, lists, steps), sides[1].turn(epoch, lists, steps)
+        pair = sides[0].turn(epoch, lists, steps[0]), sides[1].turn(epoch, lists, steps[1])
         print(f"  turn {epoch}: {pair[0].rate:.1f} and {pair[1].rate:.1f} pairs/s", file=sys.stderr)
         found.append(pair)
     return found[1:]
@@ -193,8 +195,9 @@ def measure(args: argparse.Namespace, config: TrainingConfig, corpus: Corpus, sc
     counts = [cached.flops(0, lists), plain.flops(0, lists)]
     if config.loop.compile:
         cached = cached_side(config, corpus, scratch / "cached", cache)
-    turns = in_turns((cached, plain), lists, args.steps, args.turns)
-    print(f"{args.turns} turns of {args.steps} steps of {turns[0][0].pairs // args.steps} pairs each\n")
+    steps = args.steps * args.more, args.steps
+    turns = in_turns((cached, plain), lists, steps, args.turns)
+    print(f"{args.turns} turns of {steps[0]} and {steps[1]} steps of {turns[0][1].pairs // steps[1]} pairs each\n")
     rates = report_sides(turns, [flops / pairs for flops, pairs in counts], args.peak_tflops)
     report_costs(rates, data.trained, cost)
     if rows:
@@ -209,7 +212,8 @@ def main() -> None:
     flags("--config", type=Path, default=ROOT / "training" / "configs" / "tiny-cupl.toml")
     flags("--made", type=int, default=0, metavar="V")
     flags("--batch", type=int)
-    flags("--steps", type=int, default=24, help="Steps of a turn.")
+    flags("--steps", type=int, default=12, help="Steps of a turn of the plain side.")
+    flags("--more", type=int, default=8, help="How many times as many this trainer takes, for turns of like length.")
     flags("--turns", type=int, default=5, help="Turns that count; one more warms up.")
     flags("--check", type=int, default=6, help="Steps whose losses are compared.")
     flags("--epochs", type=int, default=6, help="Whole epochs after which memory is read.")
