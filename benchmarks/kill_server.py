@@ -1,6 +1,6 @@
 """Runs training, export and indexing for kill_sweep.py, each in a fork, so that no moment is spent on imports.
 
-    python benchmarks/kill_server.py ROOT
+    python -P benchmarks/kill_server.py ROOT
 
 Makes a corpus and settings in ROOT, and says `ready`. Then every line of standard input is a JSON object with `stage`,
 `to` (the destination), `modality`, `note` (a file to name what the stage imports in, or "") and `imports` (such a file
