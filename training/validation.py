@@ -11,7 +11,6 @@ from entity_expand.corpus import Corpus, Query, read_queries, read_truth, valida
 from entity_expand.errors import ConfigError, TrainingError
 from entity_expand.evaluate import quality
 from entity_expand.plan import ExpandSettings
-from entity_expand.search import SearchSettings
 from entity_expand.types import Entity, Int64
 from training.config import ValidationSettings
 from training.table import EntityTable
@@ -85,8 +84,7 @@ class Validator:
         if not rows:
             raise TrainingError(f"No seed of a query has a sample that {self._settings.modality!r} shows.")
         chosen = self._settings
-        search = SearchSettings(member_weight=chosen.member_weight, rerank=chosen.rerank)
-        settings = ExpandSettings(both_directions=chosen.both_directions, space=chosen.space, search=search)
+        settings = ExpandSettings(both_directions=chosen.both_directions, space=chosen.space, search=chosen.search)
         lists = table.expanded(list(rows.values()), LENGTH, settings)
         ids = {query: [self._ids[row] for row in found.tolist()] for query, found in zip(rows, lists, strict=True)}
         found = quality(ids, self._truth)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from entity_expand.config import check, setting
 from entity_expand.errors import ConfigError
+from entity_expand.search import SearchSettings
 
 
 @dataclass(frozen=True)
@@ -47,3 +48,8 @@ class ValidationSettings:
         check(self)
         if self.queries is None and self.patience is not None:
             raise ConfigError("patience needs validation.queries: without them nothing is measured.")
+
+    @property
+    def search(self) -> SearchSettings:
+        """How sets grow and are ranked."""
+        return SearchSettings(member_weight=self.member_weight, rerank=self.rerank)

@@ -125,7 +125,7 @@ def domain_rows(
                     (OTHER, _across(near, half, corpus, candidates, experiment.ways, work, say)),
                 ):
                     for way, (table, ids) in tables.items():
-                        for answer in answers(table, ids, way, asked):
+                        for answer in answers(table, ids, way, asked, base.validation.search):
                             own = lists.setdefault((label, f"{way.family}, {way.name}"), {})
                             own.setdefault(answer.seeds, {})[job.seed] = of_classes(answer.lists, questions.reported)
         about = f"about {target.name}"

@@ -12,6 +12,7 @@ import torch
 from entity_expand.corpus import Corpus, Query, read_queries, read_truth, validation_classes
 from entity_expand.errors import CorpusError, TrainingError
 from entity_expand.plan import ExpandSettings
+from entity_expand.search import SearchSettings
 from entity_expand.types import Float32, Int64
 from training.config import TrainingConfig, ValidationSettings
 from training.data import training_set
@@ -107,7 +108,7 @@ def ask_run(
         if way.space == "projections" and not trained.projects:
             found += [Answer(way, seeds, {}, len(queries)) for seeds, queries in questions.queries.items()]
         else:
-            found += answers(tables.of(way), ids, way, questions)
+            found += answers(tables.of(way), ids, way, questions, config.validation.search)
     return found
 
 
@@ -155,7 +156,9 @@ def weighed(text: EntityFeatures, picture: EntityFeatures, weight: float) -> Ent
     return EntityFeatures(entities, means)
 
 
-def answers(table: EntityTable, ids: Sequence[str], way: Way, questions: Questions) -> list[Answer]:
+def answers(
+    table: EntityTable, ids: Sequence[str], way: Way, questions: Questions, search: SearchSettings
+) -> list[Answer]:
     """Expand all queries on their own.
 
     Args:
@@ -163,11 +166,12 @@ def answers(table: EntityTable, ids: Sequence[str], way: Way, questions: Questio
         ids: Of the entities, by the numbers that the table calls them.
         way: How to score.
         questions: What to ask.
+        search: How the sets grow and are ranked.
 
     Raises:
         TrainingError: No query has seeds that are all in the table.
     """
-    settings = ExpandSettings(way.both_directions, "heads" if way.space == "heads" else "features")
+    settings = ExpandSettings(way.both_directions, "heads" if way.space == "heads" else "features", search)
     found = []
     for seeds, queries in questions.queries.items():
         rows = dict(_known(table, ids, queries))

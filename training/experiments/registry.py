@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from training.experiments.describe import Changes, Experiment, Variant, Way, ways_of
 
-WEIGHTS = (0.1, 0.25, 0.5)
+WEIGHTS = (0.1, 0.2, 0.33, 0.5)
 UNTRAINED = (
     "random", "name only", "TF-IDF", "sentence means", "at the mask", "pictures", "late fusion",
     "late fusion with TF-IDF",
