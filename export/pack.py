@@ -41,6 +41,7 @@ def export_checkpoint(checkpoint: Path, bundle: Path, corpus: Path, settings: Ex
         ParityError: The graph is not as declared, or differs from the model; no bundle is left.
     """
     from training.checkpoint import load_checkpoint
+    from training.config import ALL_SPLITS
 
     if bundle.is_file():
         raise BundleError(f"{bundle} is a file, but a bundle is a folder; choose another path.")
@@ -53,7 +54,7 @@ def export_checkpoint(checkpoint: Path, bundle: Path, corpus: Path, settings: Ex
             text=read.text_config,
             image=read.image_config,
             corpus_hash=read.corpus_hash,
-            split=read.config.data.split,
+            split=None if read.config.data.split == ALL_SPLITS else read.config.data.split,
         )
         return export_source(source, opened, bundle, settings)
 

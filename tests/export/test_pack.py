@@ -21,7 +21,7 @@ from entity_expand.fakes import fake_bundle, fake_tokenizer
 from entity_expand.image import load_rgb, to_pixels
 from entity_expand.types import Entity
 from export import ExportSettings, Source, export_checkpoint, export_source
-from training.config import LoopSettings, ModelConfig, TextSettings, TrainingConfig, VisionSettings
+from training.config import DataSettings, LoopSettings, ModelConfig, TextSettings, TrainingConfig, VisionSettings
 from training.loop import train
 from training.model import MultiExpan
 
@@ -166,13 +166,17 @@ def test_a_corpus_without_the_entities_is_refused(tmp_path: Path, corpus: Corpus
         export_source(make_source(entities=entities), corpus, tmp_path / "b", PLAIN)
 
 
-def test_the_command_exports_a_trained_checkpoint(tmp_path: Path, corpus: Corpus) -> None:
+@pytest.mark.parametrize(("fusion", "split", "width"), [("cross", "train", 16), ("experts", "*", 32)])
+def test_the_command_exports_a_trained_checkpoint(
+    tmp_path: Path, corpus: Corpus, fusion: str, split: str, width: int
+) -> None:
     config = TrainingConfig(
         text=TextSettings(
             backbone="scratch", vocabulary=64, width=16, layers=1, heads=2, mlp=16, max_length=16, trained_layers=-1
         ),
         vision=VisionSettings(backbone="scratch", trained=True, size=16, widths=(8,)),
-        model=ModelConfig(heads=2, mlp=16, visual_layers=0, cross_layers=1, clusters=3),
+        model=ModelConfig(fusion=fusion, heads=2, mlp=16, visual_layers=0, cross_layers=1, clusters=3),
+        data=DataSettings(split=split),
         loop=LoopSettings(epochs=1, batch_size=12, device="cpu"),
     )
     train(config, corpus, tmp_path / "run")
@@ -181,6 +185,7 @@ def test_the_command_exports_a_trained_checkpoint(tmp_path: Path, corpus: Corpus
     bundle = Bundle.open(tmp_path / "b")
     assert result.exit_code == 0 and bundle.fingerprint[:12] in result.output
     assert bundle.entities == ENTITIES and bundle.text.max_length == 16 and bundle.image.size == 16
+    assert bundle.head_weight.shape[1] == width
 
 
 def test_without_torch_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
