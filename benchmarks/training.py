@@ -191,7 +191,7 @@ def measure(args: argparse.Namespace, config: TrainingConfig, corpus: Corpus, sc
         raise SystemExit("A second cache has been built: both sides do not have the same weights.")
     data, lists = cached.parts.source.data, mined(config, corpus, cached)
     print(f"corpus {corpus.content_hash[:16]}: V = {len(data.entities):,}, {data.trained:,} samples; {machine()}")
-    print(f"largest difference of a loss over {args.check} steps: {agreement(cached, plain, lists, args.check):.3%}")
+    print(f"largest difference of a loss over {args.check} steps: {agreement(cached, plain, lists, args.check):.5%}")
     counts = [cached.flops(0, lists), plain.flops(0, lists)]
     if config.loop.compile:
         cached = cached_side(config, corpus, scratch / "cached", cache)

@@ -127,8 +127,14 @@ class Side:
 def first_steps(
     config: TrainingConfig, parts: Parts, epoch: int, lists: EntityLists | None, steps: int
 ) -> Sequence[Phase]:
-    """Return the first steps of an epoch's last phase, which is that of masked entity prediction."""
+    """Return the first steps of an epoch's last phase, which is that of masked entity prediction.
+
+    Raises:
+        SystemExit: The contrasts have a weight, and the lists give them no pairs.
+    """
     phase = epoch_phases(config, parts.source.data, lists, epoch)[-1]
+    if config.tasks.contrasts and phase.pairs is None:
+        raise SystemExit("The lists give no pairs: the corpus is too small for the contrasts; set mining.class_size.")
     return (replace(phase, steps=steps),)
 
 
