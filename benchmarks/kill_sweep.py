@@ -49,8 +49,7 @@ class Runner:
 
     def __init__(self, root: Path) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-        # -P: beside the script lies benchmarks/training.py, which would stand for the package.
-        command = [sys.executable, "-P", str(Path(__file__).with_name("kill_server.py")), str(root)]
+        command = [sys.executable, str(Path(__file__).with_name("kill_server.py")), str(root)]
         self._server = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )

@@ -1,6 +1,6 @@
 """Time training beside a trainer that computes everything anew in each step; both on the same batches, in turns.
 
-    python benchmarks/training.py [CORPUS] [--config training/configs/tiny-cupl.toml] [--steps 12] [--turns 5]
+    python benchmarks/training_speed.py [CORPUS] [--config training/configs/tiny-cupl.toml] [--steps 12] [--turns 5]
 
 The plain trainer is the paper's way: in each step it decodes the pictures and runs the vision backbone and all text
 layers, in float32, eager, without a cache. Model, first weights, batches, draws and optimiser are the same, and so are
@@ -27,13 +27,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-if not __package__:  # As a script this file would stand for the package `training`.
-    sys.path[0] = str(ROOT)
-
-import torch  # noqa: E402
-
-from benchmarks.training_sides import (  # noqa: E402
+import torch
+from training_sides import (
     CacheCost,
     Side,
     Turn,
@@ -43,13 +38,15 @@ from benchmarks.training_sides import (  # noqa: E402
     plain_side,
     without_dropout,
 )
-from benchmarks.training_worlds import full_size, write_made_corpus  # noqa: E402
-from entity_expand.corpus import Corpus  # noqa: E402
-from entity_expand.demo.build import write_demo_corpus  # noqa: E402
-from training.config import TrainingConfig  # noqa: E402
-from training.loop import train  # noqa: E402
-from training.pairs import EntityLists  # noqa: E402
+from training_worlds import full_size, write_made_corpus
 
+from entity_expand.corpus import Corpus
+from entity_expand.demo.build import write_demo_corpus
+from training.config import TrainingConfig
+from training.loop import train
+from training.pairs import EntityLists
+
+ROOT = Path(__file__).parents[1]
 PAIRS, ENTITIES, PER_ENTITY, EPOCHS = 434_675, 14_489, 64, 50
 """MESED's size and the paper's training."""
 TOLERANCE = {"float32": 0.005, "bfloat16": 0.05}
