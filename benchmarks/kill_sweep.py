@@ -103,7 +103,7 @@ def train_state(run: Path) -> str | None:
         checkpoint = load_checkpoint(folder)
         checkpoint.build_model()
         checkpoint.optimizer_tensors()
-        checkpoint.random_states()
+        checkpoint.lists()
     return None if newest(run) is None else f"{load_checkpoint(run).step:08d}"
 
 
