@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
@@ -90,27 +90,39 @@ def entity_features(
     Raises:
         TrainingError: A feature is not finite, or no entity has anything to show.
     """
-    parts: tuple[tuple[Shown, float], ...] = ((shown, 1.0),)
+    wanted: dict[Shown, float] = {shown: 1.0}
     if shown == "apart":
-        # A part of weight 0 still counts, by next to nothing, for an entity that has no other.
-        parts = (("text", max(1.0 - picture_weight, 1e-9)), ("picture", max(picture_weight, 1e-9)))
-    total, weights = np.zeros((0, 0)), np.zeros(int(samples.labels.max(initial=-1)) + 1)
-    for part, weight in parts:
+        wanted = {"text": 1.0 - picture_weight, "picture": picture_weight}
+    parts: list[tuple[Int64, AnyArray, float]] = []
+    for part, weight in wanted.items():
         rows, counts = _chosen(samples, part, most, seed)
-        if not len(rows):
-            continue
-        sums, own = _sums(encode, samples.labels, rows, counts, part, batch_size)
-        here = own > 0
-        total = total if total.size else np.zeros((len(weights), sums.shape[1]))
-        total[here] += weight * sums[here] / own[here, None]
-        weights[here] += weight
-    entities = np.flatnonzero(weights)
-    if not len(entities):
+        if len(rows):
+            sums, own = _sums(encode, samples.labels, rows, counts, part, batch_size)
+            here = np.flatnonzero(own)
+            parts.append((here, sums[here] / own[here, None], weight))
+    if not parts:
         raise TrainingError(f"No trained sample has what {shown!r} shows; choose another modality.")
-    means = (total[entities] / weights[entities, None]).astype(np.float32)
-    if not np.isfinite(means).all():
+    found = _averaged(parts)
+    if not np.isfinite(found.means).all():
         raise TrainingError("The model's features are not finite numbers, so nothing can be expanded or measured.")
-    return EntityFeatures(entities, means)
+    return found
+
+
+def weighed(text: EntityFeatures, picture: EntityFeatures, weight: float) -> EntityFeatures:
+    """Return the average of two features, `weight` the share of the picture; an entity with one only gets that one."""
+    return _averaged([(text.entities, text.means, 1.0 - weight), (picture.entities, picture.means, weight)])
+
+
+def _averaged(parts: Sequence[tuple[Int64, AnyArray, float]]) -> EntityFeatures:
+    """Average entities (k,), their means (k, D) and the weight of these, over the parts that have an entity."""
+    entities = np.unique(np.concatenate([own for own, _, _ in parts]))
+    total, weights = np.zeros((len(entities), parts[0][1].shape[1])), np.zeros((len(entities), 1))
+    for own, means, weight in parts:
+        place = np.searchsorted(entities, own)
+        share = max(weight, 1e-9)  # a part of weight 0 still counts for an entity that has no other
+        total[place] += share * means.astype(np.float64)
+        weights[place] += share
+    return EntityFeatures(entities, (total / weights).astype(np.float32))
 
 
 def _chosen(samples: Samples, shown: Shown, most: int | None, seed: int) -> tuple[Int64, Int64]:

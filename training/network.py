@@ -9,6 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from entity_expand.image import ImageConfig
 from training.config import LoopSettings
 from training.data import Batch
 from training.model import MultiExpan, TextPart
@@ -86,6 +87,12 @@ class Network:
         if pictures.ndim == 3:
             return pictures.float()
         return cast(Tensor, self.model.vision((unit_pixels(pictures) - self._scale[0]) / self._scale[1]))
+
+
+def picture_scale(image: ImageConfig, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return mean and deviation of the pictures' channels, (3, 1, 1) each."""
+    mean, std = torch.tensor(image.mean, device=device), torch.tensor(image.std, device=device)
+    return mean[:, None, None], std[:, None, None]
 
 
 def unit_pixels(pixels: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from training.distributed import World
 from training.held import hold
 from training.model import MultiExpan
 from training.momentum import Teacher
-from training.network import Network
+from training.network import Network, picture_scale
 from training.optim import optimizer_of, restore_optimizer
 from training.pairs import EntityLists
 from training.progress import Progress
@@ -86,8 +86,7 @@ def put_together(
     texts = text_cache(cache, corpus, data.samples, run / "tokenizer.json", tokenizer, text)
     pictures = picture_cache(cache, corpus, data.samples, image, vision)
     held = hold(device, config.loop.cache_on_device, texts.states, pictures.values)
-    mean, std = torch.tensor(image.mean, device=device), torch.tensor(image.std, device=device)
-    scale = mean[:, None, None], std[:, None, None]
+    scale = picture_scale(image, device)
     optimizer = optimizer_of(model, config.loop)
     share, momentum = config.tasks.distillation, config.tasks.momentum
     teacher = Teacher(model, scale, config.loop, momentum) if share else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,24 +16,13 @@ from entity_expand.types import Bool, Int64
 from training.cache import picture_cache, text_cache
 from training.cached import PictureCache, TextCache
 from training.checkpoint import Checkpoint, load_checkpoint
+from training.data import Batch
 from training.experiments.describe import Way
 from training.experiments.pictures import changed_pictures, missing_pictures, wrong_pictures
 from training.features import EntityFeatures, Samples, entity_features, evaluating
 from training.model import MultiExpan
-
-_BEST = "best.json"
-
-
-def best_checkpoint(run: Path) -> Checkpoint:
-    """Read the checkpoint of a run that was best in validation, or the newest if none was measured.
-
-    Raises:
-        CheckpointError: It is missing or damaged.
-    """
-    pointer = run / _BEST
-    if pointer.is_file():
-        return load_checkpoint(run / str(json.loads(pointer.read_text())["checkpoint"]))
-    return load_checkpoint(run)
+from training.network import Network, picture_scale
+from training.tasks.image_text import projections
 
 
 @dataclass(frozen=True)
@@ -42,7 +30,7 @@ class Trained:
     """A model on its device with N samples; "rows" are positions among them.
 
     Attributes:
-        model: In evaluation mode.
+        network: The model, in evaluation mode.
         checkpoint: Where it is from.
         corpus: Where the samples are.
         numbers: (N,) int64 numbers of the samples in the corpus.
@@ -51,7 +39,7 @@ class Trained:
         cache: Folder of the caches.
     """
 
-    model: MultiExpan
+    network: Network
     checkpoint: Checkpoint
     corpus: Corpus
     numbers: Int64
@@ -71,14 +59,21 @@ class Trained:
             owner: (N,) entity of the first N of them, which are asked about.
             cache: Folder of the caches.
         """
-        checkpoint = best_checkpoint(run)
+        checkpoint = load_checkpoint(run, "preferred")
         gpu = checkpoint.config.loop.device != "cpu" and torch.cuda.is_available()
-        model = checkpoint.build_model().to("cuda" if gpu else "cpu")
+        device = torch.device("cuda" if gpu else "cpu")
+        model = checkpoint.build_model().to(device)
         tokenizer = MaskedTokenizer.from_file(checkpoint.tokenizer_path, checkpoint.text_config)
         parts: Any = model
         texts = text_cache(cache, corpus, samples, checkpoint.tokenizer_path, tokenizer, parts.text)
         pictures = picture_cache(cache, corpus, samples, checkpoint.image_config, parts.vision)
-        return cls(model, checkpoint, corpus, samples, owner, texts, pictures, cache)
+        network = Network(model, picture_scale(checkpoint.image_config, device), checkpoint.config.loop)
+        return cls(network, checkpoint, corpus, samples, owner, texts, pictures, cache)
+
+    @property
+    def model(self) -> MultiExpan:
+        """The model."""
+        return self.network.model
 
     def features(self, way: Way, seed: int = 0) -> EntityFeatures:
         """Return the mean features of the entities of which a way shows anything; `seed` is of what it draws."""
@@ -116,26 +111,15 @@ class Trained:
             pictures: Its `picture_of` are the pictures (B,) that are shown; -1 for none.
             way: Its space; of projections, those of the text or of the picture, whichever it shows.
         """
-        model: Any = self.model
-        device = next(model.parameters()).device
         missing = len(self.texts.offsets) - 2
         text, mask, position = self.texts.padded(np.where(hide_text, missing, rows))
-        states, attention = torch.from_numpy(text).to(device), torch.from_numpy(mask).to(device)
-        states = model.text.upper(states.float(), attention) if states.ndim == 3 else model.text(states, attention)
-        tokens = torch.from_numpy(pictures.gather(pictures.picture_of)).to(device)
-        if tokens.ndim == 4:  # (B, 3, H, W) pixels
-            image = self.checkpoint.image_config
-            mean, std = (torch.tensor(each, device=device)[:, None, None] for each in (image.mean, image.std))
-            tokens = model.vision((tokens / 255.0 - mean) / std)
-        place = torch.from_numpy(position).to(device)
+        present = pictures.picture_of >= 0
+        arrays = (
+            text, mask, position, pictures.gather(pictures.picture_of), present.astype(np.float32), self.owner[rows],
+            present & ~hide_text,
+        )  # fmt: skip
+        batch = Batch(*map(torch.from_numpy, arrays)).map(lambda value: value.to(self.network.device))
+        view = self.network.view(batch)
         if way.space == "projections":
-            at_mask = states[torch.arange(len(states), device=device), place]  # (B, D)
-            text, picture = model.image_text_head(at_mask, model.visual_rows(tokens.float()).mean(1))
-            projected: Tensor = text if way.shown == "text" else picture
-            return projected
-        present = torch.from_numpy((pictures.picture_of >= 0).astype(np.float32)).to(device)
-        h: Tensor = model.fuse(states, attention, place, tokens.float(), present)
-        if way.space == "hidden":
-            return h
-        found: Tensor = model.trunk(h)
-        return found
+            return projections(self.model, view, batch)[way.shown != "text"]
+        return view.h if way.space == "hidden" else self.model.trunk(view.h)

@@ -13,13 +13,13 @@ from entity_expand.corpus import Corpus, Query, read_queries, read_truth, valida
 from entity_expand.errors import CorpusError, TrainingError
 from entity_expand.plan import ExpandSettings
 from entity_expand.search import SearchSettings
-from entity_expand.types import Float32, Int64
+from entity_expand.types import Int64
 from training.config import TrainingConfig, ValidationSettings
 from training.data import training_set
 from training.experiments.describe import Way
 from training.experiments.encoding import Trained
 from training.experiments.statistics import Truth
-from training.features import EntityFeatures
+from training.features import EntityFeatures, weighed
 from training.table import EntityTable, entity_table
 
 LENGTH = 100
@@ -141,19 +141,6 @@ class Tables:
             rows[torch.from_numpy(features.entities)] = torch.from_numpy(features.means)
             head = rows, torch.zeros(len(rows))
         return entity_table(features, head)
-
-
-def weighed(text: EntityFeatures, picture: EntityFeatures, weight: float) -> EntityFeatures:
-    """Return the average of two features, `weight` the share of the picture; an entity with one only gets that one."""
-    entities = np.union1d(text.entities, picture.entities)
-    total, weights = np.zeros((len(entities), text.means.shape[1])), np.zeros((len(entities), 1))
-    for part, share in ((text, 1.0 - weight), (picture, weight)):
-        place = np.searchsorted(entities, part.entities)
-        share = max(share, 1e-9)  # counts for an entity that has nothing else
-        total[place] += share * part.means.astype(np.float64)
-        weights[place] += share
-    means: Float32 = (total / weights).astype(np.float32)
-    return EntityFeatures(entities, means)
 
 
 def answers(

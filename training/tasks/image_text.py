@@ -5,23 +5,23 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from training.data import Batch
 from training.losses import image_text_loss
+from training.model import MultiExpan
+from training.network import View
 from training.tasks.base import Loss, SampleContext
 from training.transformer import at
 
 
-def projected(context: SampleContext) -> tuple[Tensor, Tensor]:
+def projections(model: MultiExpan, view: View, batch: Batch) -> tuple[Tensor, Tensor]:
     """Return unit rows (B, 128) of texts, from the mask, and of pictures, from the mean of their rows.
 
     Raises:
         ValueError: The model has no head for them.
     """
-    head = context.network.model.image_text_head
-    if head is None:
+    if model.image_text_head is None:
         raise ValueError("Texts and pictures are compared by a head that this model does not have.")
-    text, picture = head(
-        at(context.view.states, context.part.batch.mask_position), context.view.visual.mean(1)
-    )  # fmt: skip
+    text, picture = model.image_text_head(at(view.states, batch.mask_position), view.visual.mean(1))
     return text, picture
 
 
@@ -32,7 +32,7 @@ def image_text_task(context: SampleContext) -> Loss:
         ValueError: The model has no head for them.
     """
     batch, part, world = context.part.batch, context.part, context.world
-    text, picture = projected(context)
+    text, picture = projections(context.network.model, context.view, batch)
     about = torch.stack([batch.labels, batch.paired.long()], dim=1)  # (B, 2)
     text, picture, about = (world.gather(rows[: part.own.rows], part.whole.rows) for rows in (text, picture, about))
     paired = about[:, 1] > 0

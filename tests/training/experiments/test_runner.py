@@ -12,16 +12,17 @@ from PIL import Image
 import training.experiments.runner as module
 from entity_expand.corpus import Corpus, read_queries
 from entity_expand.errors import CorpusError
+from training.checkpoint import load_checkpoint
 from training.config import ValidationSettings
 from training.data import training_set
 from training.experiments.command import Request, perform, planned
 from training.experiments.describe import Experiment, Variant, Way, trained_config, ways_of
-from training.experiments.encoding import Trained, best_checkpoint
-from training.experiments.measuring import Questions, Tables, weighed
+from training.experiments.encoding import Trained
+from training.experiments.measuring import Questions, Tables
 from training.experiments.parts import write_part
 from training.experiments.registry import BASELINES, DOMAINS, OBJECTIVES
 from training.experiments.runner import plan, trained
-from training.features import EntityFeatures
+from training.features import EntityFeatures, weighed
 
 EXPERIMENT = Experiment(
     "small", "A small one", "Does it run?",
@@ -158,7 +159,7 @@ def test_the_best_epoch_is_taken_where_one_is_named(model):
     run = model.checkpoint.path.parent
     name = model.checkpoint.path.name
     (run / "best.json").write_text(json.dumps({"checkpoint": name}))
-    assert best_checkpoint(run).path == run / name
+    assert load_checkpoint(run, "preferred").path == run / name
 
 
 def test_questions_need_classes_on_both_sides(asked, tmp_path):
