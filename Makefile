@@ -5,7 +5,7 @@ PYTHON ?= python3
 WORKERS ?= 2
 DEMO := .venv-demo/bin
 DEV := .venv/bin
-DEV_EXTRAS := cpu,corpus,train,export,experiments,weights,servers,dev
+DEV_EXTRAS := cpu,corpus,train,export,experiments,weights,pandas,ray,serve,telemetry,triton,servers,dev
 PYTEST := OMP_NUM_THREADS=1 $(DEV)/python -m pytest -n $(WORKERS)
 DEMO_BUNDLE := entity_expand/demo/bundle
 DEMO_WORK := build/demo
