@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from entity_expand.corpus import Corpus
 from entity_expand.types import Bool, Int64
+from training.aligner import Aligner
 from training.batches import Source
 from training.config import TrainingConfig
 from training.features import EntityFeatures, Samples, Shown, entity_features, evaluating
@@ -69,6 +72,13 @@ class Expanding:
             return {}
         return self._validator.measure(self._table(self._config.validation.modality, step))
 
+    def align(self, step: int) -> None:
+        """Fit the metric and the head's rows after the last epoch; each process does it, with the same result."""
+        settings = self._config.align
+        trained = None if settings.within else self._table(self._config.validation.modality, step)
+        with evaluating(self._network.model):
+            Aligner(self._network.model, self._trunk, self._samples, settings).align(trained)
+
     def held_out(self) -> dict[str, dict[str, float]]:
         """Measure loss and accuracy on the held-out samples with both parts, text alone, and the picture alone."""
         data, size = self._source.data, self._config.loop.batch_size
@@ -103,6 +113,10 @@ class Expanding:
     def _feature(self, rows: Int64, hide_picture: Bool, hide_text: Bool) -> Tensor:
         with self._network.precision():
             return self._network.model.trunk(self._h(rows, hide_picture, hide_text)).float()
+
+    def _trunk(self, rows: Int64, hide_picture: Bool, hide_text: Bool) -> Tensor:
+        with self._network.precision():
+            return cast(Tensor, self._network.model.head.trunk(self._h(rows, hide_picture, hide_text))).float()
 
     def _h(self, rows: Int64, hide_picture: Bool, hide_text: Bool) -> Tensor:
         batch = self._source.held.moved(self._source.batch(rows, hide_picture, hide_text))

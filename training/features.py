@@ -95,7 +95,7 @@ def entity_features(
         wanted = {"text": 1.0 - picture_weight, "picture": picture_weight}
     parts: list[tuple[Int64, AnyArray, float]] = []
     for part, weight in wanted.items():
-        rows, counts = _chosen(samples, part, most, seed)
+        rows, counts = chosen_samples(samples, part, most, seed)
         if len(rows):
             sums, own = _sums(encode, samples.labels, rows, counts, part, batch_size)
             here = np.flatnonzero(own)
@@ -125,7 +125,7 @@ def _averaged(parts: Sequence[tuple[Int64, AnyArray, float]]) -> EntityFeatures:
     return EntityFeatures(entities, (total / weights).astype(np.float32))
 
 
-def _chosen(samples: Samples, shown: Shown, most: int | None, seed: int) -> tuple[Int64, Int64]:
+def chosen_samples(samples: Samples, shown: Shown, most: int | None, seed: int) -> tuple[Int64, Int64]:
     """Return the samples to encode, by entity, and for how many each of them counts, (k,) each."""
     keep = np.ones(len(samples.labels), dtype=np.bool_)
     if shown != "both":

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from training.config import ModelConfig, TaskSettings
 from training.heads import ImageTextHead, WordsHead
+from training.metric import Metric
 from training.transformer import Transformer
 
 PROJECTION = (256, 128)
@@ -51,22 +52,43 @@ class VisionPart(Protocol):
 
 
 class EntityHead(nn.Module):
-    """Trunk, and one row [w, b] per entity."""
+    """Trunk, metric if there is one, and one row [w, b] per entity.
 
-    def __init__(self, width: int, vocabulary: int, config: ModelConfig) -> None:
+    Args:
+        width: D.
+        channels: C, width of the vision backbone's tokens.
+        vocabulary: V.
+        config: Sizes and form.
+    """
+
+    def __init__(self, width: int, channels: int, vocabulary: int, config: ModelConfig) -> None:
         super().__init__()
         drop = nn.Dropout(config.head_dropout)
-        experts = config.fusion == "experts"
-        plain = nn.Sequential(nn.Linear(width, width), drop, nn.LayerNorm(width), nn.GELU())
-        self.trunk = Experts(width, config.head_dropout) if experts else plain
-        self.rows = nn.Linear(2 * width if experts else width, vocabulary)
+        self.trunk: nn.Module
+        if config.fusion == "pooled":
+            blocks, self.trunk = (2 * width, channels), nn.Identity()
+        elif config.fusion == "experts":
+            blocks, self.trunk = (width, width), Experts(width, config.head_dropout)
+        else:
+            blocks, self.trunk = (width,), _plain_trunk(width, drop)
+        self.metric = nn.Identity() if config.metric_width is None else Metric(blocks, config.metric_width)
+        wide = sum(self.metric.widths if isinstance(self.metric, Metric) else blocks)
+        self.rows = nn.Linear(wide, vocabulary)
         # The paper's code drops logits out: each is zeroed or scaled up before the softmax.
         self.logits = nn.Dropout(config.head_dropout) if config.form == "paper" else nn.Identity()
 
     def forward(self, h: Tensor) -> Tensor:
         """Map (B, D) to log-probabilities (B, V), float32."""
-        logits: Tensor = self.logits(self.rows(self.trunk(h)))
+        logits: Tensor = self.logits(self.rows(self.feature(h)))
         return functional.log_softmax(logits.float(), dim=-1)
+
+    def feature(self, h: Tensor) -> Tensor:
+        """Map (B, D) to the feature g that the rows are multiplied with."""
+        return cast(Tensor, self.metric(self.trunk(h)))
+
+
+def _plain_trunk(width: int, drop: nn.Module) -> nn.Module:
+    return nn.Sequential(nn.Linear(width, width), drop, nn.LayerNorm(width), nn.GELU())
 
 
 class Experts(nn.Module):
@@ -91,7 +113,8 @@ class Experts(nn.Module):
 class MultiExpan(nn.Module):
     """MultiExpan without its momentum copy.
 
-    With `config.fusion` = "experts", h and g are (B, 2 D), the text's half first, where (B, D) is written below.
+    With `config.fusion` = "experts", h and g are (B, 2 D), the text's half first, where (B, D) is written below; with
+    "pooled" h is (B, 2 D + C). A metric changes the width of g.
 
     Args:
         config: Sizes and form.
@@ -112,12 +135,13 @@ class MultiExpan(nn.Module):
         self.width = width
         drop = nn.Dropout(config.head_dropout)
         self.visual_dropout = nn.Dropout(config.visual_dropout)
-        self.visual_linear = nn.Sequential(nn.Linear(channels, width), drop, nn.LayerNorm(width), nn.GELU())
-        self.visual_position = nn.Parameter(torch.randn(1, cast(VisionPart, vision).count, width))
-        self.visual_transformer = Transformer(width, config.visual_layers, config)
-        self.cross_transformer = Transformer(width, config.cross_layers, config)
-        self.head = EntityHead(width, vocabulary, config)
-        wide = 2 * width if config.fusion == "experts" else width
+        if config.fusion != "pooled":
+            self.visual_linear = nn.Sequential(nn.Linear(channels, width), drop, nn.LayerNorm(width), nn.GELU())
+            self.visual_position = nn.Parameter(torch.randn(1, cast(VisionPart, vision).count, width))
+            self.visual_transformer = Transformer(width, config.visual_layers, config)
+            self.cross_transformer = Transformer(width, config.cross_layers, config)
+        self.head = EntityHead(width, channels, vocabulary, config)
+        wide = {"cross": width, "experts": 2 * width, "pooled": 2 * width + channels}[config.fusion]
         self.projection_head = _projection_head(wide)
         self.cluster_head = _cluster_head(wide, config.clusters)
         # Last, so that a model without them draws the same weights.
@@ -154,7 +178,9 @@ class MultiExpan(nn.Module):
         return self.h_of(states, attention_mask, visual, image_present, mask_position)
 
     def visual_rows(self, tokens: Tensor) -> Tensor:
-        """Map (B, P, C) tokens of the vision backbone to (B, P, D) rows of the visual transformer."""
+        """Map (B, P, C) tokens of the vision backbone to (B, P, D) rows; without such a layer they stay (B, P, C)."""
+        if self.config.fusion == "pooled":
+            return self.visual_dropout(tokens)  # type: ignore[no-any-return]
         visual = self.visual_linear(self.visual_dropout(tokens)) + self.visual_position  # (B, P, D)
         return cast(Tensor, self.visual_transformer(visual))
 
@@ -172,10 +198,18 @@ class MultiExpan(nn.Module):
         if self.config.fusion == "cross":
             rows, keys = _joined(states, attention_mask, visual, image_present)
             return self.cross_transformer.row(rows, keys, mask_position)
-        text = self.cross_transformer.row(states, attention_mask.to(states.dtype), mask_position)  # (B, D)
+        text = self._text_row(states, attention_mask, mask_position)  # (B, D) or (B, 2 D)
         told = (attention_mask.sum(1) > BARE).to(text.dtype)[:, None]  # (B, 1)
         shown = image_present.to(text.dtype)[:, None]  # (B, 1)
         return torch.cat([text * told, visual.mean(1).to(text.dtype) * shown], dim=1)
+
+    def _text_row(self, states: Tensor, attention_mask: Tensor, mask_position: Tensor) -> Tensor:
+        keys = attention_mask.to(states.dtype)
+        if self.config.fusion == "experts":
+            return self.cross_transformer.row(states, keys, mask_position)
+        at_mask = states.gather(1, mask_position[:, None, None].expand(-1, 1, states.shape[2]))[:, 0]
+        mean = (states * keys[:, :, None]).sum(1) / keys.sum(1, keepdim=True)
+        return torch.cat([at_mask, mean], dim=1)
 
     def encode(
         self, input_ids: Tensor, attention_mask: Tensor, mask_position: Tensor, pixels: Tensor, image_present: Tensor
@@ -208,8 +242,8 @@ class MultiExpan(nn.Module):
         return self.log_probabilities(self.encode(input_ids, attention_mask, mask_position, pixels, image_present))
 
     def trunk(self, h: Tensor) -> Tensor:
-        """Map h (B, D) to the trunk feature g (B, D)."""
-        return cast(Tensor, self.head.trunk(h))
+        """Map h (B, D) to the feature g (B, D) that the head's rows are multiplied with."""
+        return self.head.feature(h)
 
     def log_probabilities(self, h: Tensor) -> Tensor:
         """Map h (B, D) to log-probabilities (B, V)."""

@@ -21,6 +21,7 @@ class Progress:
         best: The best measurement of the run, None before there is any.
         best_step: Step of its checkpoint.
         waited: Measurements since then that were no better.
+        aligned: Whether the phase after the last epoch is done.
     """
 
     step: int = 0
@@ -34,6 +35,7 @@ class Progress:
     best: float | None = None
     best_step: int = 0
     waited: int = 0
+    aligned: bool = False
 
     def after(self, losses: Mapping[str, float], counts: Mapping[str, float], hits: int, pairs: int) -> Progress:
         """Return where the run stands after a step.
@@ -74,6 +76,10 @@ class Progress:
         if self.best is None or quality > self.best:
             return replace(self, best=quality, best_step=self.step, waited=0)
         return replace(self, waited=self.waited + 1)
+
+    def after_alignment(self) -> Progress:
+        """Return where the run stands when the phase after the last epoch is over; it counts as a step."""
+        return replace(self, step=self.step + 1, aligned=True)
 
     def next_epoch(self) -> Progress:
         """Return where the run stands when the epoch is over."""

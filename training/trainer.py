@@ -86,6 +86,8 @@ class Trainer:
         """
         while not self.over:
             self._epoch()
+        if self.config.align.wanted and not self.progress.aligned:
+            self._align()
         return self.progress
 
     def held_out(self) -> dict[str, dict[str, float]]:
@@ -154,6 +156,18 @@ class Trainer:
         self._save()
         if self.world.first:
             self.say(self.pace.epoch_line(record, self.config.loop.epochs))
+
+    def _align(self) -> None:
+        self.expanding.align(self.progress.step)
+        self.progress = self.progress.after_alignment()
+        record: dict[str, Any] = {"step": self.progress.step, "aligned": True}
+        if self.config.validation.queries is not None:
+            self._validate(record)
+        self._write(record)
+        self._save()
+        if self.world.first:
+            quality = record.get("validation", {}).get("map@10")
+            self.say("aligned" + ("" if quality is None else f": validation MAP@10 {100 * quality:.1f}"))
 
     def _validate(self, record: dict[str, Any]) -> None:
         found = self.expanding.validation(self.progress.step) if self.world.first else {}

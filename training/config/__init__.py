@@ -1,5 +1,6 @@
 """The settings of a training run, read from TOML; one module per table or two."""
 
+from training.config.align import AlignSettings
 from training.config.backbones import ALL_LAYERS, TextSettings, VisionSettings
 from training.config.data import ALL_SPLITS, DataSettings
 from training.config.loop import LoopSettings
@@ -12,6 +13,7 @@ __all__ = [
     "ALL_LAYERS",
     "ALL_SPLITS",
     "CONTRASTS",
+    "AlignSettings",
     "DataSettings",
     "LoopSettings",
     "MiningSettings",

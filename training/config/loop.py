@@ -14,7 +14,7 @@ class LoopSettings:
 
     Attributes:
         seed: Seed of weights, sampling, hiding and dropout.
-        epochs: Passes.
+        epochs: Passes; 0 leaves all to `[align]`.
         batch_size: Samples per step over all processes; the last batch of an epoch may be smaller.
         accumulate: Parts that a step's batch is cut into, one after the other, to save memory; for masked entity
             prediction and masked language modelling alone, since the contrasts need the whole batch at once.
@@ -37,7 +37,7 @@ class LoopSettings:
     """
 
     seed: int = setting(0, low=0, high=2**31 - 1)
-    epochs: int = setting(10, low=1)
+    epochs: int = setting(10, low=0)
     batch_size: int = setting(64, low=1)
     accumulate: int = setting(1, low=1)
     learning_rate: float = setting(3e-4, low=0.0)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from entity_expand.config import check, read_toml
 from entity_expand.errors import ConfigError
+from training.config.align import AlignSettings
 from training.config.backbones import TextSettings, VisionSettings
 from training.config.data import DataSettings
 from training.config.loop import LoopSettings
@@ -27,6 +28,7 @@ class TrainingConfig:
     mining: MiningSettings = field(default_factory=MiningSettings)
     validation: ValidationSettings = field(default_factory=ValidationSettings)
     loop: LoopSettings = field(default_factory=LoopSettings)
+    align: AlignSettings = field(default_factory=AlignSettings)
 
     def __post_init__(self) -> None:
         check(self)
@@ -35,6 +37,13 @@ class TrainingConfig:
                 f"data.distort is {self.data.distort}, but vision.trained is false, and a frozen backbone sees each "
                 "picture once; set vision.trained = true, or leave data.distort out."
             )
+        if self.align.wanted and self.model.metric_width is None:
+            raise ConfigError("[align] fits the metric, so it needs model.metric_width, such as 512.")
+        if not self.loop.epochs and not self.align.within:
+            raise ConfigError("loop.epochs is 0, so nothing would be trained; set align.within = true, or train.")
+        further = [name for name in ("words", "matching", "image_text") if getattr(self.tasks, name)]
+        if self.model.fusion == "pooled" and further:
+            raise ConfigError(f"A pooled model has no rows for the tasks {further}; use fusion 'cross' or 'experts'.")
 
     @classmethod
     def read(cls, path: Path) -> TrainingConfig:
