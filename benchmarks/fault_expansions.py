@@ -17,9 +17,9 @@ from fault_worker import Order
 
 from entity_expand.elastic.store import ElasticStore
 from entity_expand.errors import StoreError
-from entity_expand.expand import ExpandQuery
 from entity_expand.expander import Expander
 from entity_expand.plan import ExpandSettings
+from entity_expand.query import ExpandQuery
 from servers.elasticsearch_node import Node, ask, free_port
 from servers.faults import FAULTS
 from servers.proxy import Proxy

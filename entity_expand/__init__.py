@@ -33,9 +33,9 @@ from entity_expand.errors import (
     UnknownSeedError,
     UnreachableError,
 )
-from entity_expand.expand import ExpandQuery
 from entity_expand.expander import AsyncExpander, Expander
 from entity_expand.plan import ExpandSettings
+from entity_expand.query import ExpandQuery, NewSeed
 from entity_expand.results import Expansion, Result, Seed
 from entity_expand.search import SearchSettings
 from entity_expand.stores import Evidence, Filter, MemoryStore
@@ -65,6 +65,7 @@ __all__ = [
     "IndexMissingError",
     "MemoryStore",
     "MissingExtraError",
+    "NewSeed",
     "OverloadedError",
     "ParityError",
     "QueryError",

@@ -9,7 +9,6 @@ over all its entities as one pool to search in; from any other store pools are f
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,47 +16,12 @@ from entity_expand.errors import AmbiguousSeedError, QueryError, UnknownSeedErro
 from entity_expand.growth import Ranking
 from entity_expand.plan import ExpandSettings, ranking_steps
 from entity_expand.pools import Pool
+from entity_expand.query import ExpandQuery, NewSeed
 from entity_expand.results import Expansion, Result, Seed
-from entity_expand.stores.base import Describe, Facts, Filter, Lookup, Record, Steps, Suggest, ask
+from entity_expand.stores.base import Describe, Facts, Lookup, Record, Steps, Suggest, ask
 from entity_expand.types import Int64
 
-MOST_SEEDS = 1_000
-MOST_RESULTS = 10_000
-_LONGEST_NAME = 1_000
 _MOST_READINGS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class ExpandQuery:
-    """What is asked of an expansion; the arguments of `Expander.expand`.
-
-    Attributes:
-        seeds: Ids, names or aliases, at least one.
-        size: How many results; fewer come back if the index has no more.
-        exclude: Ids, names or aliases that must not come back.
-        filter: Which entities may come back; None for all. Seeds need not pass it.
-        settings: How to expand; None for the paper's.
-
-    Raises:
-        QueryError: No seed, too many, or a size out of range.
-    """
-
-    seeds: Sequence[str]
-    size: int = 100
-    exclude: Sequence[str] = ()
-    filter: Filter | None = None
-    settings: ExpandSettings | None = None
-
-    def __post_init__(self) -> None:
-        seeds, size = self.seeds, self.size
-        if isinstance(seeds, str) or not 1 <= len(seeds) <= MOST_SEEDS or not 1 <= size <= MOST_RESULTS:
-            raise QueryError(
-                f"An expansion takes a list of 1 to {MOST_SEEDS:,} seeds and a size of 1 to {MOST_RESULTS:,}; "
-                f"got {seeds if isinstance(seeds, str) else len(seeds)!r} and {size}."
-            )
-        for name in (*seeds, *self.exclude):
-            if not isinstance(name, str) or len(name) > _LONGEST_NAME:
-                raise QueryError(f"A seed is a text of at most {_LONGEST_NAME:,} characters, not {str(name)[:40]!r}.")
 
 
 def expansion(query: ExpandQuery, facts: Facts, whole: Pool | None) -> Steps[Expansion]:
@@ -73,6 +37,7 @@ def expansion(query: ExpandQuery, facts: Facts, whole: Pool | None) -> Steps[Exp
         AmbiguousSeedError: A seed names several entities; they are listed.
         QueryError: A seed is given twice or also excluded, or the index cannot be asked in this way.
     """
+    _refuse_what_is_to_come(query)
     seeds, excluded = yield from _resolved(query)
     settings = query.settings or ExpandSettings()
     ranking = yield from ranking_steps(seeds, query.size, settings, excluded, facts, whole, query.filter)
@@ -80,9 +45,23 @@ def expansion(query: ExpandQuery, facts: Facts, whole: Pool | None) -> Steps[Exp
     return _described(records, len(seeds), ranking)
 
 
+def _refuse_what_is_to_come(query: ExpandQuery) -> None:
+    asked = {
+        "negative": query.negative,
+        "weights": query.weights,
+        "strategy": query.strategy,
+        "modality": query.modality,
+        "rerank": query.rerank is not None,
+        "new seeds": [seed for seed in query.seeds if isinstance(seed, NewSeed)],
+    }
+    for name, value in asked.items():
+        if value:
+            raise QueryError(f"Expansion with {name} is not possible yet.")
+
+
 def _resolved(query: ExpandQuery) -> Steps[tuple[Int64, Int64]]:
     """Return the positions of the seeds, in their order, and of those excluded, rising."""
-    texts = (*query.seeds, *query.exclude)
+    texts = (*(seed for seed in query.seeds if isinstance(seed, str)), *query.exclude)
     found = yield from ask(Lookup(texts))
     positions = []
     for text, readings in zip(texts, found, strict=True):

@@ -7,16 +7,18 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Unpack
 
 from entity_expand.drive import run_many, run_many_async
 from entity_expand.elastic.address import Credentials, is_address
 from entity_expand.elastic.address import credentials as find_credentials
 from entity_expand.errors import CorpusError, IndexChangedError, QueryError
-from entity_expand.expand import ExpandQuery, expansion
+from entity_expand.expand import expansion
 from entity_expand.files import confined
 from entity_expand.plan import ExpandSettings
+from entity_expand.query import ExpandOptions, ExpandQuery, NewSeed
 from entity_expand.results import Expansion
-from entity_expand.stores.base import AsyncStore, Evidence, Filter, Reader, Steps, Store
+from entity_expand.stores.base import AsyncStore, Evidence, Reader, Steps, Store
 from entity_expand.stores.memory import MemoryStore
 
 _ATTEMPTS = 3
@@ -89,23 +91,20 @@ class Expander:
 
     def expand(
         self,
-        seeds: Sequence[str],
+        seeds: Sequence[str | NewSeed],
         size: int = 100,
         *,
-        exclude: Sequence[str] = (),
-        filter: Filter | None = None,
-        settings: ExpandSettings | None = None,
         timeout: float | None = None,
+        **options: Unpack[ExpandOptions],
     ) -> Expansion:
         """Return the rest of the set that the seeds are examples of.
 
         Args:
-            seeds: Ids, names or aliases, at least one.
+            seeds: Ids, names or aliases, or seeds that are not in the index; at least one.
             size: How many results; fewer come back if the index has no more.
-            exclude: Ids, names or aliases that must not come back.
-            filter: Which entities may come back; None for all. Seeds need not pass it.
-            settings: How to expand; None for the paper's.
             timeout: Seconds that it may take; None for the store's own limit.
+            **options: `negative`, `weights`, `filter`, `exclude`, `strategy`, `rerank`, `modality` and `settings`; see
+                `ExpandQuery`.
 
         Raises:
             UnknownSeedError: A seed names nothing; near spellings are suggested.
@@ -113,7 +112,7 @@ class Expander:
             QueryError: No seed, too many, one given twice or also excluded, or a size out of range.
             StoreError: The store could not answer, or not in time.
         """
-        (found,) = self._run([ExpandQuery(seeds, size, exclude, filter, settings)], timeout, keep_errors=False)
+        (found,) = self._run([ExpandQuery(seeds, size, **options)], timeout, keep_errors=False)
         if isinstance(found, QueryError):
             raise found
         return found
@@ -191,16 +190,14 @@ class AsyncExpander:
 
     async def expand(
         self,
-        seeds: Sequence[str],
+        seeds: Sequence[str | NewSeed],
         size: int = 100,
         *,
-        exclude: Sequence[str] = (),
-        filter: Filter | None = None,
-        settings: ExpandSettings | None = None,
         timeout: float | None = None,
+        **options: Unpack[ExpandOptions],
     ) -> Expansion:
         """Return the rest of the set that the seeds are examples of; as `Expander.expand`."""
-        (found,) = await self.expand_many([ExpandQuery(seeds, size, exclude, filter, settings)], timeout=timeout)
+        (found,) = await self.expand_many([ExpandQuery(seeds, size, **options)], timeout=timeout)
         if isinstance(found, QueryError):
             raise found
         return found

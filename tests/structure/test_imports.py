@@ -30,6 +30,7 @@ ENTRANCES = {
         "entity_expand.encoder",
         "entity_expand.image",
         "entity_expand.inputs",
+        "entity_expand.query",
     },
     "ahocorasick": {"entity_expand.corpus.mentions"},
     "aiohttp": {"entity_expand.elastic.node"},

@@ -31,6 +31,7 @@ PUBLIC = [
     "IndexMissingError",
     "MemoryStore",
     "MissingExtraError",
+    "NewSeed",
     "OverloadedError",
     "ParityError",
     "QueryError",

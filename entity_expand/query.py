@@ -1,0 +1,153 @@
+"""What is asked of an expansion."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, get_args
+
+from entity_expand.errors import QueryError
+from entity_expand.plan import ExpandSettings
+from entity_expand.stores.base import Filter
+from entity_expand.types import MODALITIES, Modality
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Strategy: TypeAlias = Literal["paper", "both", "mean", "best", "sum", "rank-fusion", "hybrid"]
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+
+MOST_SEEDS = 1_000
+MOST_RESULTS = 10_000
+_LONGEST_NAME = 1_000
+_LONGEST_TEXT = 100_000
+_MARKED = re.compile(r"\[\[(.+?)\]\]", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class NewSeed:
+    """A seed that is not in the index: it is encoded on the spot, which needs an expander with a bundle.
+
+    Attributes:
+        text: A sentence that names it, the mention marked as in "The [[okapi]] eats leaves." Without a mark the mention
+            is wherever `name` stands, and without that the whole text is the name, which tells nothing by itself.
+        image: A picture of it: file, bytes of a file, or Pillow image; None for none.
+        name: What it is called in the results; "" for the marked mention.
+
+    Raises:
+        QueryError: Neither a text nor a picture, or a text that is too long.
+    """
+
+    text: str = ""
+    image: bytes | Path | Image.Image | None = None
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str) or not isinstance(self.name, str) or len(self.name) > _LONGEST_NAME:
+            raise QueryError(f"The text and the name of a new seed are texts, the name of {_LONGEST_NAME:,} at most.")
+        if len(self.text) > _LONGEST_TEXT:
+            raise QueryError(
+                f"The text of a new seed has at most {_LONGEST_TEXT:,} characters, not {len(self.text):,}."
+            )
+        if not self.text.strip() and self.image is None:
+            raise QueryError("A new seed needs a text, a picture or both.")
+
+    @property
+    def sentence(self) -> tuple[str, tuple[tuple[int, int], ...]]:
+        """The text without marks, and the spans [start, end) of its mentions; "" and () without a text."""
+        if not self.text.strip():
+            return "", ()
+        parts = _MARKED.split(self.text)  # between marks, and inside of them, in turn
+        if len(parts) == 1:
+            return self.text, self._unmarked()
+        spans, length = [], 0
+        for number, part in enumerate(parts):
+            if number % 2:
+                spans.append((length, length + len(part)))
+            length += len(part)
+        return "".join(parts), tuple(spans)
+
+    def _unmarked(self) -> tuple[tuple[int, int], ...]:
+        found = re.finditer(re.escape(self.name), self.text, re.IGNORECASE) if self.name else ()
+        return tuple(match.span() for match in found) or ((0, len(self.text)),)
+
+    @property
+    def called(self) -> str:
+        """The name, or else the first mention; "" if there is neither."""
+        text, spans = self.sentence
+        return self.name or (text[slice(*spans[0])] if spans else "")
+
+
+class ExpandOptions(TypedDict, total=False):
+    """What `ExpandQuery` takes beside seeds and size, by name; see there."""
+
+    exclude: Sequence[str]
+    filter: Filter | None
+    settings: ExpandSettings | None
+    negative: Sequence[str | NewSeed]
+    weights: Sequence[float] | None
+    strategy: Strategy | None
+    modality: Modality | None
+    rerank: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExpandQuery:
+    """What is asked of an expansion; the arguments of `Expander.expand`.
+
+    Attributes:
+        seeds: Ids, names or aliases, or seeds that are not in the index; at least one.
+        size: How many results; fewer come back if the index has no more.
+        exclude: Ids, names or aliases that must not come back.
+        filter: Which entities may come back; None for all. Seeds need not pass it.
+        settings: How to expand; None for the paper's.
+        negative: Examples of what is not wanted, given as seeds are. They never come back, and what is like them sinks.
+        weights: (S,) how much each seed counts, positive; only their ratios matter. None: all alike.
+        strategy: How the seeds make a list; None: what the settings say, by default the paper's.
+        modality: What is compared: the texts, the pictures, or both; None: what the index was made with.
+        rerank: Whether the list is ranked again at the end; None: as the strategy or the settings say.
+
+    Raises:
+        QueryError: No seed, too many, a size out of range, weights that do not fit, or an unknown strategy or modality.
+    """
+
+    seeds: Sequence[str | NewSeed]
+    size: int = 100
+    exclude: Sequence[str] = ()
+    filter: Filter | None = None
+    settings: ExpandSettings | None = None
+    negative: Sequence[str | NewSeed] = ()
+    weights: Sequence[float] | None = None
+    strategy: Strategy | None = None
+    modality: Modality | None = None
+    rerank: bool | None = None
+
+    def __post_init__(self) -> None:
+        seeds, size = self.seeds, self.size
+        if isinstance(seeds, str) or not 1 <= len(seeds) <= MOST_SEEDS or not 1 <= size <= MOST_RESULTS:
+            raise QueryError(
+                f"An expansion takes a list of 1 to {MOST_SEEDS:,} seeds and a size of 1 to {MOST_RESULTS:,}; "
+                f"got {seeds if isinstance(seeds, str) else len(seeds)!r} and {size}."
+            )
+        if isinstance(self.negative, str) or len(self.negative) > MOST_SEEDS:
+            raise QueryError(f"The negatives are a list of at most {MOST_SEEDS:,} seeds.")
+        for name in (*seeds, *self.negative, *self.exclude):
+            if not isinstance(name, NewSeed) and (not isinstance(name, str) or len(name) > _LONGEST_NAME):
+                raise QueryError(f"A seed is a text of at most {_LONGEST_NAME:,} characters, not {str(name)[:40]!r}.")
+        if any(isinstance(name, NewSeed) for name in self.exclude):
+            raise QueryError("Only entities of the index can be excluded.")
+        self._check_choices()
+
+    def _check_choices(self) -> None:
+        weights, count = self.weights, len(self.seeds)
+        if weights is not None:
+            good = len(weights) == count and all(weight > 0 and math.isfinite(weight) for weight in weights)
+            if not good:
+                raise QueryError(f"weights must be {count} positive numbers, one per seed; got {list(weights)[:20]}.")
+        if self.strategy is not None and self.strategy not in STRATEGIES:
+            raise QueryError(f"strategy must be one of {', '.join(STRATEGIES)}; got {self.strategy!r}.")
+        if self.modality is not None and self.modality not in MODALITIES:
+            raise QueryError(f"modality must be one of {', '.join(MODALITIES)}; got {self.modality!r}.")
