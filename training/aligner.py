@@ -96,7 +96,8 @@ class Aligner:
     def _encoded(self, rows: Int64, shown: Shown) -> AnyArray:
         hidden = np.full(len(rows), shown == "text"), np.full(len(rows), shown == "picture")
         with torch.no_grad():
-            return cast(AnyArray, self._trunk(rows, *hidden).float().cpu().numpy())
+            features: AnyArray = self._trunk(rows, *hidden).float().cpu().numpy()
+        return features
 
     def _set(self, parts: list[Aligned]) -> None:
         with torch.no_grad():

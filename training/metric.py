@@ -36,6 +36,6 @@ class Metric(nn.Module):
         """Map (B, sum of blocks) to (B, sum of widths)."""
         parts = [
             layer(part) * (part.abs().amax(dim=-1, keepdim=True) > 0).to(part.dtype)
-            for layer, part in zip(self.maps, g.split(self.blocks, dim=-1), strict=True)
+            for layer, part in zip(self.maps, torch.split(g, list(self.blocks), dim=-1), strict=True)
         ]
         return torch.cat(parts, dim=-1)

@@ -65,6 +65,7 @@ class EntityHead(nn.Module):
         super().__init__()
         drop = nn.Dropout(config.head_dropout)
         self.trunk: nn.Module
+        blocks: tuple[int, ...]
         if config.fusion == "pooled":
             blocks, self.trunk = (2 * width, channels), nn.Identity()
         elif config.fusion == "experts":
