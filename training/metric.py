@@ -22,10 +22,10 @@ class Metric(nn.Module):
         super().__init__()
         self.blocks = tuple(blocks)
         self.maps = nn.ModuleList(nn.Linear(block, min(width, block)) for block in blocks)
-        for layer in self.maps:
-            assert isinstance(layer, nn.Linear)
-            nn.init.eye_(layer.weight) if layer.in_features == layer.out_features else nn.init.orthogonal_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        for layer in self.maps.children():
+            weight, bias = layer.parameters()
+            nn.init.eye_(weight) if weight.shape[0] == weight.shape[1] else nn.init.orthogonal_(weight)
+            nn.init.zeros_(bias)
 
     @property
     def widths(self) -> tuple[int, ...]:

@@ -21,7 +21,15 @@ from entity_expand.fakes import fake_bundle, fake_tokenizer
 from entity_expand.image import load_rgb, to_pixels
 from entity_expand.types import Entity
 from export import ExportSettings, Source, export_checkpoint, export_source
-from training.config import DataSettings, LoopSettings, ModelConfig, TextSettings, TrainingConfig, VisionSettings
+from training.config import (
+    AlignSettings,
+    DataSettings,
+    LoopSettings,
+    ModelConfig,
+    TextSettings,
+    TrainingConfig,
+    VisionSettings,
+)
 from training.loop import train
 from training.model import MultiExpan
 
@@ -166,19 +174,26 @@ def test_a_corpus_without_the_entities_is_refused(tmp_path: Path, corpus: Corpus
         export_source(make_source(entities=entities), corpus, tmp_path / "b", PLAIN)
 
 
-@pytest.mark.parametrize(("fusion", "split", "width"), [("cross", "train", 16), ("experts", "*", 32)])
+@pytest.mark.parametrize(
+    ("fusion", "split", "width"), [("cross", "train", 16), ("experts", "*", 32), ("pooled", "*", 12 + 8)]
+)
 def test_the_command_exports_a_trained_checkpoint(
     tmp_path: Path, corpus: Corpus, fusion: str, split: str, width: int
 ) -> None:
+    aligned = fusion == "pooled"
     config = TrainingConfig(
         text=TextSettings(
             backbone="scratch", vocabulary=64, width=16, layers=1, heads=2, mlp=16, max_length=16, trained_layers=-1
         ),
         vision=VisionSettings(backbone="scratch", trained=True, size=16, widths=(8,)),
-        model=ModelConfig(fusion=fusion, heads=2, mlp=16, visual_layers=0, cross_layers=1, clusters=3),
+        model=ModelConfig(
+            fusion=fusion, heads=2, mlp=16, visual_layers=0, cross_layers=1, clusters=3,
+            metric_width=12 if aligned else None,
+        ),
         data=DataSettings(split=split),
-        loop=LoopSettings(epochs=1, batch_size=12, device="cpu"),
-    )
+        loop=LoopSettings(epochs=0 if aligned else 1, batch_size=12, device="cpu"),
+        align=AlignSettings(within=aligned, rounds=int(aligned), neighbours=2),
+    )  # fmt: skip
     train(config, corpus, tmp_path / "run")
     arguments = ["export", str(tmp_path / "run"), str(tmp_path / "b"), "--corpus", str(corpus.root), "--plain"]
     result = CliRunner().invoke(group, arguments, catch_exceptions=False)

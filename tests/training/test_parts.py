@@ -211,7 +211,7 @@ def test_only_the_papers_form_drops_logits_out():
     h = torch.randn(64, 8)
     for form, expected in (("paper", True), ("corrected", False)):
         torch.manual_seed(0)
-        head = EntityHead(8, 40, ModelConfig(form=form, head_dropout=0.5)).train()
+        head = EntityHead(8, 8, 40, ModelConfig(form=form, head_dropout=0.5)).train()
         head.trunk.eval()
         with torch.no_grad():
             changed = not torch.equal(head(h), torch.log_softmax(head.rows(head.trunk(h)), 1))
