@@ -14,20 +14,23 @@ import numpy as np
 from entity_expand import files
 from entity_expand.bundle_parts import ENTITY_CAP, HEADER_CAP, entity_lines, npy_bytes, read_entities, read_npy
 from entity_expand.errors import BundleError, EncoderError
-from entity_expand.graph import encoder_spec, read_spec
+from entity_expand.graph import read_spec
 from entity_expand.image import ImageConfig
 from entity_expand.manifest import FileRecord, Manifest, checked_channels, read_manifest
+from entity_expand.specs import GRAPHS, Variant, encoder_spec, graph_file
 from entity_expand.text import TOKENIZER_CAP, MaskedTokenizer, TextConfig
 from entity_expand.types import MODALITIES, Entity, Float32, Modality
 
 MANIFEST = "manifest.json"
-GRAPH = "encoder.onnx"
+GRAPH = graph_file()
 TOKENIZER = "tokenizer.json"
 HEAD_WEIGHT = "head_weight.npy"
 HEAD_BIAS = "head_bias.npy"
 RIDGE = "ridge.npy"
 ENTITIES = "entities.jsonl"
 FILES = (GRAPH, TOKENIZER, HEAD_WEIGHT, HEAD_BIAS, RIDGE, ENTITIES)
+FURTHER = tuple(name for name in GRAPHS if name != GRAPH)
+"""Files that a bundle may hold beside `FILES`."""
 
 _MANIFEST_CAP = 1 << 20
 _GRAPH_CAP = (2 << 30) - 1
@@ -38,7 +41,7 @@ class BundleContent:
     """All that a bundle is written from.
 
     Attributes:
-        graph: The ONNX file, as `encoder_spec` declares it.
+        graph: The ONNX file of the graph of both modalities in float32, as `encoder_spec` declares it.
         tokenizer: The `tokenizer.json` of the tokenizers library.
         head_weight: (V, D) float32, rows of the entity head's last layer.
         head_bias: (V,) float32.
@@ -50,6 +53,7 @@ class BundleContent:
         channels: Modalities that the model was made for.
         parity: Goes into the manifest.
         ridge_report: Goes into the manifest.
+        further: Other graphs as ONNX files, by the names of `GRAPHS`.
     """
 
     graph: bytes
@@ -64,6 +68,7 @@ class BundleContent:
     channels: tuple[Modality, ...] = MODALITIES
     parity: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     ridge_report: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    further: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,13 +129,22 @@ class Bundle:
         """Modalities that the model was made for."""
         return self.manifest.channels
 
-    def read_graph(self) -> bytes:
-        """Read the ONNX file, and check again that it is the one of the manifest.
+    @property
+    def graphs(self) -> tuple[tuple[Modality, Variant], ...]:
+        """What the encoder graphs that are here see, and how they compute."""
+        return tuple(what for name, what in GRAPHS.items() if name in self.manifest.files)
+
+    def read_graph(self, modality: Modality = "both", variant: Variant = "fp32") -> bytes:
+        """Read an ONNX file, and check again that it is the one of the manifest.
 
         Raises:
-            BundleError: The file has changed since the bundle was opened.
+            BundleError: The bundle has no such graph, or the file has changed since the bundle was opened.
         """
-        return _read(self.path, GRAPH, self.manifest.files[GRAPH], _GRAPH_CAP)
+        name = graph_file(modality, variant)
+        if name not in self.manifest.files:
+            present = ", ".join(f"{variant} ({modality})" for modality, variant in self.graphs)
+            raise BundleError(f"{self.path} has no {name}, but {present}; export it with `--variant {variant}`.")
+        return _read(self.path, name, self.manifest.files[name], _GRAPH_CAP)
 
 
 def write_bundle(path: Path, content: BundleContent) -> Bundle:
@@ -154,6 +168,7 @@ def write_bundle(path: Path, content: BundleContent) -> Bundle:
         parity=content.parity,
         ridge=content.ridge_report,
     ).to_json()
+    read_manifest(manifest, FILES, FURTHER)  # no name may lead out of the folder
     with files.new_folder(path) as folder:
         for name, data in contents.items():
             (folder / name).write_bytes(data)
@@ -170,6 +185,7 @@ def _contents(content: BundleContent) -> dict[str, bytes]:
         HEAD_BIAS: npy_bytes(content.head_bias, HEAD_BIAS),
         RIDGE: npy_bytes(content.ridge, RIDGE),
         ENTITIES: entity_lines(content.entities),
+        **content.further,
     }
 
 
@@ -181,7 +197,7 @@ def _opened(folder: Path) -> Bundle:
     if not folder.is_dir():
         raise BundleError(f"There is no bundle at {folder}; make one with `entity-expand export`.")
     stated = files.read_json(files.confined(folder, MANIFEST, BundleError), _MANIFEST_CAP, BundleError)
-    manifest = read_manifest(stated, FILES)
+    manifest = read_manifest(stated, FILES, FURTHER)
     width, count = manifest.dimension, manifest.vocabulary
 
     def read(name: str, cap: int) -> bytes:
@@ -190,9 +206,11 @@ def _opened(folder: Path) -> Bundle:
     def array(name: str, *shape: int) -> Float32:
         return read_npy(read(name, HEADER_CAP + 4 * int(np.prod(shape))), name, shape)
 
-    differences = encoder_spec(width, manifest.image.size).differences(read_spec(read(GRAPH, _GRAPH_CAP)))
-    if differences:
-        raise BundleError(f"{GRAPH} does not fit the manifest: {'; '.join(differences)}.")
+    for name in manifest.files.keys() & GRAPHS.keys():
+        spec = encoder_spec(width, manifest.image.size, GRAPHS[name][0])
+        differences = spec.differences(read_spec(read(name, _GRAPH_CAP)))
+        if differences:
+            raise BundleError(f"{name} does not fit the manifest: {'; '.join(differences)}.")
     try:
         tokenizer = MaskedTokenizer.from_bytes(read(TOKENIZER, TOKENIZER_CAP), manifest.text, TOKENIZER)
     except EncoderError as problem:

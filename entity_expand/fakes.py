@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from entity_expand.bundle import Bundle, BundleContent, write_bundle
-from entity_expand.graph import encoder_spec, hollow_graph
+from entity_expand.graph import hollow_graph
 from entity_expand.image import ImageConfig
+from entity_expand.specs import encoder_spec
 from entity_expand.text import TextConfig
 from entity_expand.types import Entity
 

@@ -3,88 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from entity_expand.errors import BundleError
-
-
-@dataclass(frozen=True, slots=True)
-class TensorSpec:
-    """One input or output of a graph.
-
-    Attributes:
-        name: As in the file.
-        dtype: NumPy's name, such as "float32".
-        axes: One entry an axis: a length, or the name of an axis whose length is free.
-    """
-
-    name: str
-    dtype: str
-    axes: tuple[str | int, ...]
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.dtype} ({', '.join(map(str, self.axes))})"
-
-
-@dataclass(frozen=True, slots=True)
-class GraphSpec:
-    """All inputs and outputs of a graph, in the file's order."""
-
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-
-    def differences(self, found: GraphSpec) -> tuple[str, ...]:
-        """Say how `found` differs from this one; () if it does not. The order of the inputs is free."""
-        lines = []
-        for kind, expected, present in (
-            ("input", self.inputs, found.inputs),
-            ("output", self.outputs, found.outputs),
-        ):
-            have = {tensor.name: tensor for tensor in present}
-            for tensor in expected:
-                other = have.pop(tensor.name, None)
-                if other is None:
-                    lines.append(f"{kind} {tensor.name} is missing")
-                elif other != tensor:
-                    lines.append(f"{kind} is {other}, expected {tensor}")
-            lines += [f"{kind} {name} is not expected" for name in have]
-        return tuple(lines)
-
-
-def encoder_spec(dimension: int, size: int) -> GraphSpec:
-    """Return what the encoder graph of a bundle takes and gives.
-
-    Args:
-        dimension: D, width of the feature.
-        size: Height and width of the pixels.
-    """
-    return GraphSpec(
-        inputs=(
-            TensorSpec("input_ids", "int64", ("batch", "length")),
-            TensorSpec("attention_mask", "int64", ("batch", "length")),
-            TensorSpec("mask_position", "int64", ("batch",)),
-            TensorSpec("pixels", "float32", ("batch", 3, size, size)),
-            TensorSpec("image_present", "float32", ("batch",)),
-        ),
-        outputs=(TensorSpec("feature", "float32", ("batch", dimension)),),
-    )
+from entity_expand.specs import GraphSpec, TensorSpec
 
 
 def read_spec(content: bytes) -> GraphSpec:
     """Read the inputs and outputs of an ONNX file.
 
     Raises:
-        BundleError: The bytes are no ONNX file, or point to other files (external data, compiled contexts).
+        BundleError: The bytes are no ONNX file, point to other files (external data, compiled contexts), or use
+            operators that do not come with onnxruntime.
     """
     inputs: list[TensorSpec] = []
     outputs: list[TensorSpec] = []
+    domains: set[str] = set()
+    functions: set[str] = set()
     for kind, number, value in _walk(memoryview(content), "model", 0):
         if kind == "tensor" and (number == _EXTERNAL_DATA or (number, value) == _EXTERNAL_LOCATION):
             raise BundleError("The graph keeps tensors in other files; a bundle's graph must hold all its data.")
         if (kind, number) == ("node", 4) and isinstance(value, memoryview) and bytes(value) == b"EPContext":
             raise BundleError("The graph points to a compiled context; a bundle's graph must hold all its nodes.")
+        if (kind, number) in (("node", 7), ("function", 10)):
+            (domains if kind == "node" else functions).add(_text(value))
         if kind == "graph" and number in (11, 12) and isinstance(value, memoryview):
             (inputs if number == 11 else outputs).append(_tensor_spec(value))
+    foreign = domains - functions - _OPERATORS
+    if foreign:
+        raise BundleError(f"The graph uses custom operators, of {', '.join(sorted(foreign))}; a bundle's must not.")
     return GraphSpec(tuple(inputs), tuple(outputs))
 
 
@@ -115,6 +61,8 @@ _MESSAGES: dict[str, dict[int, str]] = {
     "sparse": {1: "tensor", 2: "tensor"},
     "tensor": {},
 }
+_OPERATORS = {"", "ai.onnx", "com.microsoft"}
+"""The domains of the operators that come with onnxruntime."""
 _EXTERNAL_DATA = 13
 _EXTERNAL_LOCATION = (14, 1)
 _DTYPES = {1: "float32", 6: "int32", 7: "int64", 9: "bool", 10: "float16", 11: "float64", 16: "bfloat16"}

@@ -89,12 +89,13 @@ class Manifest:
         }
 
 
-def read_manifest(content: Mapping[str, Any], names: tuple[str, ...]) -> Manifest:
+def read_manifest(content: Mapping[str, Any], names: tuple[str, ...], further: tuple[str, ...] = ()) -> Manifest:
     """Check the JSON object of a manifest.
 
     Args:
         content: The parsed file.
-        names: The files that it must list, no more and no less.
+        names: The files that it must list.
+        further: Files that it may list beside these, and no others.
 
     Raises:
         BundleError: The format or version is another, a field is missing, unknown, of the wrong type or out of
@@ -112,7 +113,7 @@ def read_manifest(content: Mapping[str, Any], names: tuple[str, ...]) -> Manifes
     manifest = Manifest(
         dimension=_count(content, "dimension", WIDEST),
         vocabulary=_count(content, "vocabulary", MOST_ENTITIES),
-        files=_records(_mapping(content, "files"), names),
+        files=_records(_mapping(content, "files"), names, further),
         text=_config(TextConfig, _mapping(content, "text"), "text"),
         image=_config(ImageConfig, _mapping(content, "image"), "image"),
         channels=checked_channels(content["channels"]),
@@ -167,9 +168,10 @@ def _hash(value: Any, key: str) -> str:
     return value
 
 
-def _records(value: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, FileRecord]:
-    if set(value) != set(names):
-        raise BundleError(f"Files of the manifest missing or unknown: {', '.join(sorted(set(names) ^ set(value)))}.")
+def _records(value: Mapping[str, Any], names: tuple[str, ...], further: tuple[str, ...]) -> Mapping[str, FileRecord]:
+    wrong = set(names) - set(value) | set(value) - set(names) - set(further)
+    if wrong:
+        raise BundleError(f"Files of the manifest missing or unknown: {', '.join(sorted(wrong))}.")
     records = {}
     for name, record in value.items():
         if not isinstance(record, dict) or set(record) != {"sha256", "bytes"}:

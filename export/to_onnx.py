@@ -13,7 +13,8 @@ from onnxscript.rewriter.ort_fusions import optimize_for_ort
 from torch import Tensor, nn
 
 from entity_expand.errors import BundleError, ParityError
-from entity_expand.graph import GraphSpec, read_spec
+from entity_expand.graph import read_spec
+from entity_expand.specs import GraphSpec
 from entity_expand.types import AnyArray, Float32
 
 OPSET = 20

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from entity_expand.errors import EncoderError, ParityError
-from entity_expand.graph import encoder_spec
 from entity_expand.onnx_session import graph_session, run_graph
+from entity_expand.specs import encoder_spec
 from entity_expand.text import MaskedTokenizer
 from export.parity import Bounds, Difference, check, difference
 from export.probes import example, probes

@@ -16,9 +16,10 @@ from entity_expand.bundle import FILES, Bundle, BundleContent, write_bundle
 from entity_expand.errors import BundleError
 from entity_expand.fakes import fake_bundle, fake_content
 from entity_expand.files import sha256_of
-from entity_expand.graph import GraphSpec, TensorSpec, _put, encoder_spec, hollow_graph, read_spec
+from entity_expand.graph import _put, hollow_graph, read_spec
 from entity_expand.image import ImageConfig
 from entity_expand.manifest import read_manifest
+from entity_expand.specs import GRAPHS, GraphSpec, TensorSpec, encoder_spec, graph_file
 from entity_expand.text import TextConfig
 from entity_expand.types import Entity
 
@@ -266,6 +267,57 @@ def test_graphs_that_point_elsewhere_are_refused(path: Path, graph: bytes) -> No
     restate(path, lambda _: None)
     with pytest.raises(BundleError, match=r"other files|compiled context"):
         Bundle.open(path)
+
+
+@pytest.mark.parametrize("node", [field(7, b"evil.ops"), field(5, field(6, field(1, field(7, b"evil.ops"))))])
+def test_custom_operators_are_refused(path: Path, node: bytes) -> None:
+    with (path / "encoder.onnx").open("ab") as file:
+        file.write(field(7, field(1, node)))
+    restate(path, lambda _: None)
+    with pytest.raises(BundleError, match=r"custom operators, of evil\.ops"):
+        Bundle.open(path)
+
+
+def test_operators_that_the_file_defines_itself_are_none() -> None:
+    function = field(1, b"f") + field(10, b"own") + field(7, field(4, b"Add"))
+    length = len(function)
+    defined = bytes([25 << 3 & 127 | 2 | 128, 25 >> 4, length]) + function
+    assert read_spec(field(7, field(1, field(4, b"f") + field(7, b"own"))) + defined) == GraphSpec((), ())
+
+
+@pytest.fixture
+def further(content: BundleContent) -> BundleContent:
+    """A bundle with a graph for texts beside that for both."""
+    graphs = {graph_file("text", "int8"): hollow_graph(encoder_spec(4, 8, "text"))}
+    return replace(content, further=graphs)
+
+
+def test_graphs_have_names_of_their_own() -> None:
+    assert len(GRAPHS) == 9 and next(iter(GRAPHS)) == "encoder.onnx"
+    assert GRAPHS["encoder-picture.onnx"] == ("picture", "fp32")
+    assert GRAPHS["encoder-int8.onnx"] == ("both", "int8")
+
+
+def test_further_graphs_are_read(tmp_path: Path, further: BundleContent) -> None:
+    bundle = write_bundle(tmp_path / "c", further)
+    assert bundle.graphs == (("both", "fp32"), ("text", "int8"))
+    assert bundle.read_graph("text", "int8") == further.further["encoder-text-int8.onnx"]
+    with pytest.raises(BundleError, match=r"no encoder-int8\.onnx, but fp32 \(both\), int8 \(text\); export it"):
+        bundle.read_graph(variant="int8")
+
+
+@pytest.mark.parametrize("name", ["encoder-text.onnx", "encoder-picture-int8.onnx"])
+def test_further_graphs_that_take_something_else_are_refused(tmp_path: Path, content: BundleContent, name: str) -> None:
+    changed = replace(content, further={name: content.graph})
+    with pytest.raises(BundleError, match=f"{name} does not fit the manifest"):
+        write_bundle(tmp_path / "c", changed)
+
+
+@pytest.mark.parametrize("name", ["extra.onnx", "encoder-fp64.onnx", "../encoder-int8.onnx"])
+def test_graphs_of_other_names_are_refused(tmp_path: Path, content: BundleContent, name: str) -> None:
+    with pytest.raises(BundleError, match="missing or unknown"):
+        write_bundle(tmp_path / "c", replace(content, further={name: content.graph}))
+    assert list(tmp_path.glob("**/*")) == []
 
 
 @pytest.mark.parametrize("graph", [b"", b"\xff" * 40, b"no graph at all", b"\x3a\x7f", b"\x3b"])

@@ -10,8 +10,9 @@ from onnx import TensorProto, helper
 from torch import Tensor
 
 from entity_expand.errors import ParityError
-from entity_expand.graph import GraphSpec, encoder_spec, read_spec
+from entity_expand.graph import read_spec
 from entity_expand.onnx_session import graph_session, run_graph
+from entity_expand.specs import GraphSpec, encoder_spec
 from entity_expand.text import MaskedTokenizer
 from export.parity import difference
 from export.probes import example, probes
