@@ -1,5 +1,5 @@
-# Two virtual environments, made when needed and made anew when pyproject.toml or constraints.txt change:
-# .venv-demo is small and has no torch; .venv has all that development needs.
+# Virtual environments, made when needed and made anew when pyproject.toml or constraints.txt change: .venv-demo is small
+# and has no torch; .venv has all that development needs. A third, .venv-triton, is made by the tests that need it.
 
 PYTHON ?= python3
 WORKERS ?= 2
@@ -30,7 +30,8 @@ demo: .venv-demo/made ## Index a small corpus, expand a set and show it with pic
 	@$(DEMO)/entity-expand demo
 
 test: .venv/made ## Run all tests but those that need the folder `shared` beside the checkout.
-	@echo "Running the tests that need nothing but this checkout; they start a real Elasticsearch from jars, fetched on first use ..."
+	@echo "Running the tests that need nothing but this checkout; they start a real Elasticsearch from jars and a real"
+	@echo "Triton from a wheel, fetched on first use ..."
 	@$(PYTEST) -m "not shared"
 
 test-shared: .venv/made ## Run the tests that need the folder `shared` beside the checkout.
@@ -53,7 +54,7 @@ demo-train: .venv/made ## Train and export the demo's bundle anew, from nothing 
 
 clean: ## Remove the virtual environments and all that was built.
 	@echo "Removing virtual environments, build folders and caches ..."
-	@rm -rf .venv .venv-demo .demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-demo .venv-triton* .demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv-demo/made: pyproject.toml constraints.txt

@@ -17,16 +17,9 @@ from elasticsearch import AsyncElasticsearch, UnsupportedProductError
 from entity_expand.elastic.address import Address, Credentials
 from entity_expand.elastic.exchange import Answer, Call
 from entity_expand.elastic.node import CAP_KEY, JSON, NDJSON, BrokenError, Node, RefusedError, SingleNode
-from entity_expand.elastic.translate import Again, Failure, incomplete, refused
+from entity_expand.elastic.translate import incomplete, refused
 from entity_expand.errors import ConfigError, ServerError, UnreachableError
-
-
-class FailedError(Exception):
-    """One sending failed; the connection catches it."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(str(failure.error))
-        self.failure = failure
+from entity_expand.sending import Again, FailedError, Failure
 
 
 class Client:

@@ -1,22 +1,8 @@
-"""Calls to a server under a deadline, sent again where that is safe; for threads and for event loops.
-
-The rules, for one `send`:
-
-- A sending that failed is followed by another if nothing was done (no connection was made, the server refused for lack
-  of room or of a master), or if the call is safe and the outcome unknown (a broken connection or answer, no answer in
-  its share of time, 429, 502, 503, 504). Nothing else is sent twice.
-- Between two sendings lies a random time between 0 and 0.05 s x 2^n, at most 2 s; never less than the server asked for.
-- A safe call may use half of the time that is left for one sending, though never less than a quarter of the whole, so
-  that one connection that hangs does not use up the deadline: allow a call twice the time that it takes. Another call
-  may use all of it.
-- When less than a tenth of the whole time would be left for the next sending, the last failure is raised.
-- At the deadline whatever goes on is cancelled, also in the middle of a name look-up, a handshake or a body.
-"""
+"""Calls to a server under a deadline, sent again where that is safe (`sending.py`); for threads and for event loops."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import random
 import threading
@@ -25,18 +11,17 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from entity_expand.elastic.address import Address, Credentials
-from entity_expand.elastic.client import Client, FailedError
-from entity_expand.elastic.exchange import Answer, Call, Deadline
-from entity_expand.elastic.translate import Again, Failure
-from entity_expand.elastic.worker import Worker
-from entity_expand.errors import ConfigError, DeadlineError, StoreError
+from entity_expand.elastic.client import Client
+from entity_expand.elastic.exchange import Answer, Call
+from entity_expand.errors import ConfigError, StoreError
+from entity_expand.sending import Deadline, persist
+from entity_expand.worker import Worker
 
 __all__ = ["Answer", "AsyncConnection", "Call", "Connection", "Deadline", "drive", "drive_async"]
 
 T = TypeVar("T")
 
 RESPONSE_CAP = 256 << 20
-_BASE, _LONGEST = 0.05, 2.0
 
 
 class AsyncConnection:
@@ -84,28 +69,18 @@ class AsyncConnection:
             ServerError: It said anything else.
         """
         media, content = call.content()
-        whole, last = deadline.left(), ""
-        for number in itertools.count():
+
+        async def once(_: float) -> Answer:
             self._check_usable()
-            left = deadline.left() if number == 0 else deadline.remaining()
-            share = min(max(left / 2, whole / 4), left) if call.safe else left
-            try:
-                async with asyncio.timeout(share):
-                    return await self._client.send(call, media, content)
-            except FailedError as problem:
-                failure = problem.failure
-            except TimeoutError:
-                text = (
-                    f"{self.address.url} gave no answer to {call} within {share:.3g} s (limit {deadline.seconds:g} s)."
-                )
-                failure = Failure(DeadlineError(text + last), Again.SAFE)
-            wait = max(failure.wait, self._random.uniform(0, min(_LONGEST, _BASE * 2 ** min(number, 20))))
-            again = failure.again is Again.ALWAYS or (failure.again is Again.SAFE and call.safe)
-            if not again or deadline.remaining() - wait < whole / 10:
-                break
-            last = f" Before that: {failure.error}"[:500]
-            await asyncio.sleep(wait)
-        raise failure.error
+            return await self._client.send(call, media, content)
+
+        what = f"{self.address.url} gave no answer to {call}"
+        return await persist(once, what, deadline, self._random, safe=call.safe)
+
+    @property
+    def url(self) -> str:
+        """Where the server is."""
+        return self.address.url
 
     async def close(self) -> None:
         """Close; calls under way fail. May be called again."""
@@ -177,7 +152,7 @@ class Connection:
             self._closed = True
             self._worker.finish()
 
-    def _made(self) -> Worker:
+    def _made(self) -> Worker[AsyncConnection]:
         return Worker(AsyncConnection(self.address, **self._arguments))
 
     def __enter__(self) -> Connection:

@@ -1,14 +1,11 @@
-"""What is asked of a server, what it answers, and how long both may take."""
+"""What is asked of a server, and what it answers."""
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
-from entity_expand.errors import DeadlineError
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,36 +55,3 @@ class Answer:
 
     status: int
     body: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Deadline:
-    """A point in time after which nobody waits any more.
-
-    Attributes:
-        seconds: How long it was at the start.
-        end: When it is over, on the monotonic clock.
-    """
-
-    seconds: float
-    end: float
-
-    @classmethod
-    def after(cls, seconds: float) -> Deadline:
-        """Return the deadline that ends after so many seconds from now."""
-        return cls(seconds, time.monotonic() + seconds)
-
-    def remaining(self) -> float:
-        """Return the seconds left; 0 when it is over."""
-        return max(self.end - time.monotonic(), 0.0)
-
-    def left(self) -> float:
-        """Return the seconds left.
-
-        Raises:
-            DeadlineError: It is over.
-        """
-        left = self.remaining()
-        if left <= 0:
-            raise DeadlineError(f"The time limit of {self.seconds:g} s is over; allow more, or ask for less.")
-        return left

@@ -18,8 +18,8 @@ import aiohttp
 from elastic_transport import ApiResponseMeta, BaseAsyncNode, HttpHeaders, NodeConfig, NodePool
 from yarl import URL
 
-from entity_expand.elastic.translate import Again
 from entity_expand.errors import AccessError, ServerError, StoreError, UnreachableError
+from entity_expand.sending import Again
 
 CONNECT_SECONDS = 5.0
 CONNECTIONS = 32

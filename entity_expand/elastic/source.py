@@ -12,7 +12,6 @@ from typing import Any
 from entity_expand.elastic.address import Address
 from entity_expand.elastic.cache import RecordCache, RowCache
 from entity_expand.elastic.calls import Calls, answers, look
-from entity_expand.elastic.exchange import Deadline
 from entity_expand.elastic.searches import SearchOptions, View
 from entity_expand.elastic.state import IndexState
 from entity_expand.errors import (
@@ -23,6 +22,7 @@ from entity_expand.errors import (
     ServerError,
     StoreError,
 )
+from entity_expand.sending import Deadline
 from entity_expand.stores.base import Facts, Matching, Nearest, Request
 
 _REFUSED = 400

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import enum
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from entity_expand.errors import (
@@ -15,9 +13,9 @@ from entity_expand.errors import (
     OverloadedError,
     ReadOnlyError,
     ServerError,
-    StoreError,
     UnreachableError,
 )
+from entity_expand.sending import Again, Failure
 
 REASON_CHARACTERS = 300
 _REJECTED = {"es_rejected_execution_exception", "circuit_breaking_exception"}
@@ -27,29 +25,6 @@ _UNAVAILABLE = {
     "no_shard_available_action_exception",
     "unavailable_shards_exception",
 }
-
-
-class Again(enum.Enum):
-    """When the same call may be sent once more."""
-
-    ALWAYS = "nothing was done"
-    SAFE = "nobody knows what was done"
-    NEVER = "it would fail again"
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """One sending of a call that failed.
-
-    Attributes:
-        error: What to raise when no further sending follows.
-        again: When another may follow.
-        wait: Least seconds until then, as the server asked for.
-    """
-
-    error: StoreError
-    again: Again
-    wait: float = 0.0
 
 
 def refused(where: str, status: int, content: bytes) -> Failure:

@@ -492,14 +492,14 @@ def test_closing_ends_what_is_under_way_and_every_thread() -> None:
     for _ in range(100):
         if threading.active_count() > before:
             time.sleep(0.02)  # the scripted server's own threads
-    assert not [thread for thread in threading.enumerate() if thread.name == "entity-expand-elastic"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "entity-expand-worker"]
 
 
 def test_a_connection_that_is_dropped_closes_itself() -> None:
     with ScriptedServer(reply()) as server:
         Connection(Address(server.url, "x")).send(GET, Deadline.after(5))
         gc.collect()
-        assert not [thread for thread in threading.enumerate() if thread.name == "entity-expand-elastic"]
+        assert not [thread for thread in threading.enumerate() if thread.name == "entity-expand-worker"]
 
 
 FORKING = """

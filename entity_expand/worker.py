@@ -8,21 +8,35 @@ import threading
 import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-from entity_expand.elastic.exchange import Deadline
 from entity_expand.errors import DeadlineError, UnreachableError
-
-if TYPE_CHECKING:
-    from entity_expand.elastic.connection import AsyncConnection
+from entity_expand.sending import Deadline
 
 T = TypeVar("T")
+
+
+class Closable(Protocol):
+    """What lives on a worker's event loop: a connection to a server."""
+
+    @property
+    def url(self) -> str:
+        """Where it goes, for messages."""
+
+    async def close(self) -> None:
+        """Close; calls under way fail. May be called again."""
+
+    def abandon(self) -> None:
+        """Forget all connections without touching them, in a process that did not open them."""
+
+
+C = TypeVar("C", bound=Closable)
 
 _GRACE = 0.1
 _CLOSING = 2.0
 
 
-class Worker:
+class Worker(Generic[C]):
     """A thread with an event loop for one connection, in one process.
 
     Attributes:
@@ -31,7 +45,7 @@ class Worker:
         finish: Closes the connection and stops the thread; also done when this object goes, or the interpreter.
     """
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: C) -> None:
         self.connection = connection
         self.process = os.getpid()
         self.finish: Callable[[], object] = lambda: None
@@ -41,7 +55,7 @@ class Worker:
         """Start the thread if there is none."""
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            thread = threading.Thread(target=self._loop.run_forever, name="entity-expand-elastic", daemon=True)
+            thread = threading.Thread(target=self._loop.run_forever, name="entity-expand-worker", daemon=True)
             thread.start()
             self.finish = weakref.finalize(self, _finish, self._loop, thread, self.connection, self.process)
 
@@ -55,7 +69,7 @@ class Worker:
         if self._loop is None:
             raise RuntimeError("start() comes first")
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        url = self.connection.address.url
+        url = self.connection.url
         try:
             return future.result(deadline.remaining() + _GRACE)
         except CancelledError:
@@ -66,9 +80,7 @@ class Worker:
             future.cancel()
 
 
-def _finish(
-    loop: asyncio.AbstractEventLoop, thread: threading.Thread, connection: AsyncConnection, process: int
-) -> None:
+def _finish(loop: asyncio.AbstractEventLoop, thread: threading.Thread, connection: Closable, process: int) -> None:
     """Close the connection, then stop and close its loop; in a child process, leave both to the parent."""
     if process != os.getpid():
         connection.abandon()
