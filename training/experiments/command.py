@@ -21,6 +21,7 @@ from training.experiments.runner import Say, baseline_results, measured, plan
 from training.experiments.views import (
     Table,
     class_table,
+    margin_table,
     parameter_panels,
     quality_panel,
     quality_table,
@@ -151,6 +152,8 @@ def shown(experiment: Experiment, rows: Sequence[Row], corpus: Corpus) -> tuple[
     tables, panels = [quality_table(rows, experiment)], []
     if not {"parameters", "shares", "ranks"} & set(experiment.views):
         panels.append(quality_panel(rows))
+    if "margins" in experiment.views:
+        tables.append(margin_table(rows))
     if "classes" in experiment.views:
         tables.append(class_table(rows))
     if "senses" in experiment.views:

@@ -53,7 +53,7 @@ MODALITY = Experiment(
     "modality", "What the model is shown when it is asked",
     "Does it help to show pictures besides text, and is it better to show both at once (early fusion) or each apart "
     "(late fusion)? Untrained features stand beside, fused late too.",
-    (BASE,), EVERY, UNTRAINED,
+    (BASE,), EVERY, UNTRAINED, ("table", "margins"),
 )  # fmt: skip
 
 ABLATION = Experiment(
@@ -177,12 +177,30 @@ OBJECTIVES = Experiment(
         BASE, CLIP_STYLE, ALBEF_STYLE,
         Variant("text only", _TEXT_ONLY), Variant("picture only", _PICTURE_ONLY),
     ),
-    EVERY, STRONG,
+    EVERY, STRONG, ("table", "margins"),
+)  # fmt: skip
+
+ALIGNMENT = Experiment(
+    "alignment", "What each step of the alignment brings",
+    "The pooled form aligns frozen features in closed form. Which of its two steps does it, and how much hangs on its "
+    "few numbers?",
+    (
+        BASE,
+        Variant("within entities alone", (("align.rounds", 0),)),
+        Variant("three rounds", (("align.rounds", 3),)),
+        Variant("2 neighbours", (("align.neighbours", 2),)),
+        Variant("8 neighbours", (("align.neighbours", 8),)),
+        Variant("less regularised", (("align.regularisation", 0.3),)),
+        Variant("more regularised", (("align.regularisation", 3.0),)),
+        Variant("lists of the text mostly", (("align.picture_weight", 0.1),)),
+    ),
+    (*BOTH, *TEXT, *PICTURE), STRONG, ("table", "margins"),
 )  # fmt: skip
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     each.name: each
     for each in (
         BASELINES, MODALITY, ABLATION, CLASSES, SENSITIVITY, PICTURES, POLYSEMY, DOMAINS, COST, SEEDS, OBJECTIVES,
+        ALIGNMENT,
     )
 }  # fmt: skip

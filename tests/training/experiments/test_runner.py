@@ -37,7 +37,7 @@ EXPERIMENT = Experiment(
         Way("both at once, all missing", "both", missing=1.0, series="both at once", share=1.0),
         Way("both at once, half wrong", "both", wrong=0.5, series="both at once", share=0.5),
     ),
-    ("random", "TF-IDF"), ("table", "classes", "parameters", "ranks", "shares", "senses"),
+    ("random", "TF-IDF"), ("table", "margins", "classes", "parameters", "ranks", "shares", "senses"),
 )  # fmt: skip
 
 
@@ -47,7 +47,16 @@ def test_an_experiment_from_training_to_document(asked, config, tmp_path, monkey
     out = tmp_path / "docs" / "small.md"
     perform(request, asked, out, lambda _: None)
     text = out.read_text()
-    for part in ("# A small one", "## Quality", "## By class", "## Shared names", "## Variants", "small trees", " ± "):
+    for part in (
+        "# A small one",
+        "## Quality",
+        "## Over classes",
+        "## By class",
+        "## Shared names",
+        "## Variants",
+        "small trees",
+        " ± ",
+    ):
         assert part in text
     assert "tree" not in text.replace("trees", "").lower()  # no sentence and no name of the corpus
     assert str(tmp_path) not in text
