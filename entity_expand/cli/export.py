@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
+from entity_expand.cli.export_triton import write_models
 from entity_expand.errors import MissingExtraError
 
 
 @click.command("export")
-@click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--corpus", type=click.Path(path_type=Path), required=True, help="The training corpus.")
+@click.argument("source", type=click.Path(path_type=Path), metavar="CHECKPOINT")
+@click.argument("bundle", type=click.Path(path_type=Path), required=False)
+@click.option("--corpus", type=click.Path(path_type=Path), help="The training corpus.")
 @click.option("--any-corpus", is_flag=True, help="Accept another corpus than the one trained on.")
 @click.option("--checkpoint", "which", type=click.Choice(["best", "latest"]),
               help="Which one of a run; the best in validation if there is one, else the latest.")  # fmt: skip
@@ -22,20 +23,43 @@ from entity_expand.errors import MissingExtraError
 @click.option("--optimise/--plain", default=True, show_default=True,
               help="Fuse operators for onnxruntime, or keep to standard ONNX.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--triton",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Also write a model repository for Triton; with an exported bundle in place of CHECKPOINT, only that.",
+)
+@click.option(
+    "--backend",
+    type=click.Choice(["onnxruntime", "python"]),
+    default="onnxruntime",
+    show_default=True,
+    help="What runs the models on Triton: onnxruntime for GPUs, python on the CPU.",
+)
+@click.option("--tensorrt", is_flag=True, help="On Triton, let TensorRT run what it can.")
+@click.option("--instances", type=click.IntRange(1, 256), default=1, show_default=True,
+              help="On Triton, copies of each model, on each GPU or on the CPU.")  # fmt: skip
 def command(
-    checkpoint: Path,
-    bundle: Path,
-    corpus: Path,
+    source: Path,
+    bundle: Path | None,
+    corpus: Path | None,
     any_corpus: bool,
     which: Literal["best", "latest"] | None,
     samples_per_entity: int,
     optimise: bool,
     seed: int,
+    triton: Path | None,
+    **repository: Any,
 ) -> None:
     """Turn CHECKPOINT into the folder BUNDLE, which runs without torch.
 
     The graph is compared with the model on the training corpus; if they differ, nothing is written.
     """
+    if bundle is None and corpus is None and triton is not None:
+        write_models(source, triton, **repository)
+        return
+    if bundle is None or corpus is None:
+        raise click.UsageError("CHECKPOINT, BUNDLE and --corpus are needed; with --triton, a bundle alone will do.")
     try:
         from export import ExportSettings, export_checkpoint
     except ModuleNotFoundError as problem:
@@ -46,10 +70,12 @@ def command(
     settings = ExportSettings(
         optimise=optimise, samples_per_entity=samples_per_entity, seed=seed, any_corpus=any_corpus, checkpoint=which
     )
-    made = export_checkpoint(checkpoint, bundle, corpus, settings)
+    made = export_checkpoint(source, bundle, corpus, settings)
     parity = made.manifest.parity
     click.echo(
         f"{made.path}: {made.vocabulary:,} entities, width {made.dimension}, fingerprint {made.fingerprint[:12]}; "
         f"differs from the model by {parity['samples']['max_rel']:.1e} of its scale, "
         f"shares {parity['overlap']:.4f} of the top {parity['top_k']}."
     )
+    if triton is not None:
+        write_models(bundle, triton, **repository)

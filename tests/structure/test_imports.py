@@ -41,7 +41,7 @@ ENTRANCES = {
     "matplotlib": {"training.experiments.plots", "training.run.curves"},
     "onnx": {"export.to_onnx"},
     "onnx_ir": {"export.to_onnx"},
-    "onnxruntime": {"entity_expand.onnx_session"},
+    "onnxruntime": {"entity_expand.onnx_session", "entity_expand.triton.program"},
     "onnxscript": {"export.to_onnx"},
     "pyarrow": {"entity_expand.corpus.records"},
     "safetensors": {"training.backbones", "training.tensors"},
