@@ -18,6 +18,7 @@ from entity_expand.elastic.bodies import MOST_HITS, inner_product, knn
 from entity_expand.plan import ExpandSettings, plan
 from entity_expand.pools import Pool
 from entity_expand.scoring import query_vector
+from entity_expand.seeds import SeedSet
 from entity_expand.stores.base import Facts, Hits, Nearest, Request, Rows
 
 QUERIES, EXPANSIONS, CLASS_AT_LEAST, LIST, POOL = 100, 30, 60, 100, 400
@@ -200,7 +201,7 @@ def expanded(
     """Return the list of an expansion by the defaults, its fetches, and its milliseconds."""
     begun = time.perf_counter()
     settings = ExpandSettings(both_directions=both, max_fetches=limit)
-    found = run(plan(seeds, LIST, settings, np.empty(0, np.int64), reader.facts), reader)
+    found = run(plan(SeedSet(seeds), LIST, settings, np.empty(0, np.int64), reader.facts), reader)
     return found.positions.tolist(), found.fetches, 1e3 * (time.perf_counter() - begun)
 
 

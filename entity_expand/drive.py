@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from entity_expand.errors import QueryError
-from entity_expand.stores.base import AsyncReader, Reader, Request, Steps
+from entity_expand.stores.base import AsyncReader, Reader, Request, Steps, Together
 
 T = TypeVar("T")
 
@@ -41,17 +42,24 @@ class Lockstep(Generic[T]):
     @property
     def requests(self) -> list[Request[Any]]:
         """What the runs wait for; empty when all have ended."""
-        return list(self._waiting.values())
+        return [each for waiting in self._waiting.values() for each in _parts(waiting)]
 
     def send(self, answers: Sequence[Any]) -> None:
         """Hand over the answers, in the order of `requests`; a `QueryError` is raised in the run that asked."""
         waiting, self._waiting = self._waiting, {}
-        for number, answer in zip(waiting, answers, strict=True):
-            self._advance(number, answer)
+        given = iter(answers)
+        for number, request in waiting.items():
+            own = list(itertools.islice(given, len(_parts(request))))
+            refused = next((answer for answer in own if isinstance(answer, QueryError)), None)
+            self._advance(number, refused or (own if isinstance(request, Together) else own[0]))
 
     def results(self) -> list[T | QueryError]:
         """Return what the runs returned, in their order."""
         return [self._done[number] for number in range(len(self._runs))]
+
+
+def _parts(request: Request[Any]) -> tuple[Request[Any], ...]:
+    return request.requests if isinstance(request, Together) else (request,)
 
 
 def run_many(runs: Sequence[Steps[T]], reader: Reader, keep_errors: bool = False) -> list[T | QueryError]:

@@ -18,6 +18,7 @@ from entity_expand.growth import Ranking
 from entity_expand.paper import expand_jointly
 from entity_expand.plan import ExpandSettings, ranking_steps
 from entity_expand.pools import Pool, VectorPool
+from entity_expand.seeds import SeedSet
 from entity_expand.stores.base import Describe, Facts, Lookup, Matching, Reader, Request, Rows, Store, ask
 from entity_expand.types import Int64
 
@@ -153,7 +154,7 @@ class _Views:
 def _ranked(reader: Reader, seeds: Int64, size: int, settings: ExpandSettings) -> Ranking:
     nobody = np.empty(0, dtype=np.int64)
     whole = reader.whole(settings.both_directions)
-    return run(ranking_steps(seeds, size, settings, nobody, reader.facts, whole), reader)
+    return run(ranking_steps(SeedSet(seeds), size, settings, nobody, reader.facts, whole), reader)
 
 
 def _places(reader: Reader, queries: Sequence[Query]) -> dict[Query, Int64]:

@@ -1,9 +1,9 @@
 """Expand a set: seeds in, the ranked rest of their class out.
 
 `expansion` is the whole of it, without I/O: the seeds are resolved to entities, the set is grown one entity at a time
-and ranked (`search.py`), and what comes out is described for people. A store that holds the scores of all pairs hands
-over all its entities as one pool to search in; from any other store pools are fetched by nearest-neighbour queries
-(`plan.py`).
+and ranked (`search.py`), or the seeds' own lists become one (`strategies/`), and what comes out is described for
+people. A store that holds the scores of all pairs hands over all its entities as one pool to search in; from any other
+store pools are fetched by nearest-neighbour queries (`plan.py`).
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import numpy as np
 
 from entity_expand.errors import AmbiguousSeedError, QueryError, UnknownSeedError
 from entity_expand.growth import Ranking
-from entity_expand.plan import ExpandSettings, ranking_steps
 from entity_expand.pools import Pool
 from entity_expand.query import ExpandQuery, NewSeed
 from entity_expand.results import Expansion, Result, Seed
+from entity_expand.seeds import SeedSet, balanced
 from entity_expand.stores.base import Describe, Facts, Lookup, Record, Steps, Suggest, ask
+from entity_expand.strategies.choice import ranked
 from entity_expand.types import Int64
 
 _MOST_READINGS = 20
@@ -39,19 +40,16 @@ def expansion(query: ExpandQuery, facts: Facts, whole: Pool | None) -> Steps[Exp
     """
     _refuse_what_is_to_come(query)
     seeds, excluded = yield from _resolved(query)
-    settings = query.settings or ExpandSettings()
-    ranking = yield from ranking_steps(seeds, query.size, settings, excluded, facts, whole, query.filter)
-    records = yield from ask(Describe((*seeds.tolist(), *ranking.positions.tolist())))
+    ranking = yield from ranked(query, seeds, query.size, excluded, facts, whole)
+    records = yield from ask(Describe((*seeds.positions.tolist(), *ranking.positions.tolist())))
     return _described(records, len(seeds), ranking)
 
 
 def _refuse_what_is_to_come(query: ExpandQuery) -> None:
     asked = {
         "negative": query.negative,
-        "weights": query.weights,
-        "strategy": query.strategy,
+        "the strategy 'hybrid'": query.strategy == "hybrid",
         "modality": query.modality,
-        "rerank": query.rerank is not None,
         "new seeds": [seed for seed in query.seeds if isinstance(seed, NewSeed)],
     }
     for name, value in asked.items():
@@ -59,8 +57,8 @@ def _refuse_what_is_to_come(query: ExpandQuery) -> None:
             raise QueryError(f"Expansion with {name} is not possible yet.")
 
 
-def _resolved(query: ExpandQuery) -> Steps[tuple[Int64, Int64]]:
-    """Return the positions of the seeds, in their order, and of those excluded, rising."""
+def _resolved(query: ExpandQuery) -> Steps[tuple[SeedSet, Int64]]:
+    """Return the seeds, in their order, and the positions of those excluded, rising."""
     texts = (*(seed for seed in query.seeds if isinstance(seed, str)), *query.exclude)
     found = yield from ask(Lookup(texts))
     positions = []
@@ -76,7 +74,7 @@ def _resolved(query: ExpandQuery) -> Steps[tuple[Int64, Int64]]:
         raise QueryError(f"The seeds {list(query.seeds)} name the same entity more than once.")
     if set(excluded) & set(seeds):
         raise QueryError(f"The entities {list(query.exclude)} to exclude are among the seeds {list(query.seeds)}.")
-    return np.array(seeds, dtype=np.int64), np.array(excluded, dtype=np.int64)
+    return SeedSet(np.array(seeds, dtype=np.int64), balanced(query.weights)), np.array(excluded, dtype=np.int64)
 
 
 def _described(records: Sequence[Record], seeds: int, ranking: Ranking) -> Expansion:

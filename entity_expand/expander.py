@@ -15,11 +15,11 @@ from entity_expand.elastic.address import credentials as find_credentials
 from entity_expand.errors import CorpusError, IndexChangedError, QueryError
 from entity_expand.expand import expansion
 from entity_expand.files import confined
-from entity_expand.plan import ExpandSettings
 from entity_expand.query import ExpandOptions, ExpandQuery, NewSeed
 from entity_expand.results import Expansion
 from entity_expand.stores.base import AsyncStore, Evidence, Reader, Steps, Store
 from entity_expand.stores.memory import MemoryStore
+from entity_expand.strategies.choice import settings_of
 
 _ATTEMPTS = 3
 
@@ -157,8 +157,7 @@ class Expander:
 
 
 def _steps(query: ExpandQuery, reader: Reader) -> Steps[Expansion]:
-    settings = query.settings or ExpandSettings()
-    return expansion(query, reader.facts, reader.whole(settings.both_directions))
+    return expansion(query, reader.facts, reader.whole(settings_of(query).both_directions))
 
 
 class AsyncExpander:

@@ -16,6 +16,7 @@ from entity_expand.pools import VectorPool
 from entity_expand.reach import Aim, Reach
 from entity_expand.scoring import EntityRows, feature_rows
 from entity_expand.search import SearchSettings, SetSearch
+from entity_expand.seeds import SeedSet
 from entity_expand.stores.base import Facts, VectorField
 from entity_expand.types import AnyArray, Float64, Int64
 
@@ -75,19 +76,21 @@ class Growth:
 
     Args:
         space: Where it grows.
-        seeds: (S,) positions, in query order.
+        seeds: In query order.
         rows: Their stored rows.
         settings: How it grows and is ranked.
     """
 
-    def __init__(self, space: Space, seeds: Int64, rows: EntityRows, settings: SearchSettings) -> None:
-        self._space, self._settings, self._seeds = space, settings, len(seeds)
-        self.members = seeds
-        order = np.argsort(seeds)
-        self._inner, self._places = space.pool(rows.take(order)), seeds[order]
-        self._search = SetSearch(self._inner, np.argsort(order), self._seeds, settings)
-        self._aim = Aim.of(self._inner.query(self._search.members), space.frame)
-        self._path = sum(self._step(place).length for place in range(len(seeds)))
+    def __init__(self, space: Space, seeds: SeedSet, rows: EntityRows, settings: SearchSettings) -> None:
+        self._space, self._settings = space, settings
+        self._seeds, self._weights = len(seeds), seeds.weights
+        self.members = seeds.positions
+        order = np.argsort(self.members)
+        self._inner, self._places = space.pool(rows.take(order)), self.members[order]
+        self._search = SetSearch(self._inner, np.argsort(order), self._seeds, settings, None, self._weights)
+        self._aim = Aim.of(self._inner.query(self._search.members, self._weights), space.frame)
+        steps = zip(self._search.members.tolist(), self._weights or [1.0] * len(seeds), strict=True)
+        self._path = sum(self._step(place, weight).length for place, weight in steps)
         self._blocks: list[tuple[Int64, EntityRows]] = []
         self._outer: list[Reach] = []
         self._stuck = True
@@ -99,8 +102,9 @@ class Growth:
 
     @property
     def taken_in(self) -> Int64:
-        """The positions of the seeds and of all that were fetched, rising."""
-        return np.union1d(self._places, np.concatenate([np.empty(0, np.int64), *(known for known, _ in self._blocks)]))
+        """The positions of the seeds that the index holds, and of all that were fetched, rising."""
+        stored = self._places[self._places >= 0]
+        return np.union1d(stored, np.concatenate([np.empty(0, np.int64), *(known for known, _ in self._blocks)]))
 
     def aim(self, target: int) -> Aim:
         """Return what to fetch for next.
@@ -174,7 +178,7 @@ class Growth:
             self._aim = self._aim.moved(step)
             self._path += step.length
 
-    def _step(self, place: int, weight: float = 1.0) -> Aim:
+    def _step(self, place: int, weight: float) -> Aim:
         """Return how one entity of a weight moves the query."""
         return Aim.of(weight * self._inner.vector(place), self._space.frame)
 
@@ -188,7 +192,7 @@ class Growth:
             self._inner.extend(self._fetched(new), old, np.searchsorted(places, new))
             self._places = places
         members = np.searchsorted(places, self.members)
-        self._search = SetSearch(self._inner, members, self._seeds, self._settings)
+        self._search = SetSearch(self._inner, members, self._seeds, self._settings, None, self._weights)
         return Reach(self._aim, floor, self._space.largest_norm)
 
     def _nearest(self, size: int) -> tuple[Int64, float]:

@@ -20,6 +20,7 @@ from entity_expand.errors import ConfigError, QueryError
 from entity_expand.growth import Growth, Ranking, Space
 from entity_expand.pools import Pool
 from entity_expand.search import SearchSettings, SetSearch
+from entity_expand.seeds import SeedSet
 from entity_expand.stores.base import Facts, Filter, Matching, Nearest, Rows, Steps, VectorField, ask
 from entity_expand.types import Int64
 
@@ -69,25 +70,31 @@ def space_of(settings: ExpandSettings, facts: Facts) -> Space:
 
 
 def ranking_steps(
-    seeds: Int64, size: int, settings: ExpandSettings, excluded: Int64, facts: Facts, whole: Pool | None = None,
+    seeds: SeedSet, size: int, settings: ExpandSettings, excluded: Int64, facts: Facts, whole: Pool | None = None,
     filtered: Filter | None = None,
 ) -> Steps[Ranking]:  # fmt: skip
     """Expand one set by the way that fits: inside `whole`, all entities with their scores, or by a plan."""
-    if whole is None or settings.space == "features":
+    if whole is None or settings.space == "features" or seeds.new is not None:
         return (yield from plan(seeds, size, settings, excluded, facts, filtered))
-    if filtered is not None:
-        passing = np.union1d((yield from ask(Matching(filtered))), seeds)
-        excluded = np.union1d(excluded, np.setdiff1d(np.arange(whole.size), passing))
-    return search_whole(whole, seeds, size, settings.search, excluded)
+    closed = yield from closed_in(whole, seeds, excluded, filtered)
+    return search_whole(whole, seeds.positions, size, settings.search, closed, seeds.weights)
+
+
+def closed_in(whole: Pool, seeds: SeedSet, excluded: Int64, filtered: Filter | None) -> Steps[Int64]:
+    """Return the positions, rising, of all entities that may not be results; seeds need not be among them."""
+    if filtered is None:
+        return excluded
+    passing = np.union1d((yield from ask(Matching(filtered))), seeds.positions)
+    return np.union1d(excluded, np.setdiff1d(np.arange(whole.size), passing))
 
 
 def plan(
-    seeds: Int64, size: int, settings: ExpandSettings, excluded: Int64, facts: Facts, filtered: Filter | None = None
+    seeds: SeedSet, size: int, settings: ExpandSettings, excluded: Int64, facts: Facts, filtered: Filter | None = None
 ) -> Steps[Ranking]:
     """Expand one set against a store that answers requests.
 
     Args:
-        seeds: (S,) positions, in query order.
+        seeds: In query order.
         size: How many results; fewer come back if there are no more.
         settings: How to expand.
         excluded: (x,) positions that may not join; no seeds among them.
@@ -102,7 +109,7 @@ def plan(
     """
     space, searching = space_of(settings, facts), in_space(settings)
     target, limit = len(seeds) + size, settings.max_fetches if searching.member_weight else 1
-    growing = Growth(space, seeds, (yield from ask(Rows(seeds))), searching)
+    growing = Growth(space, seeds, (yield from seeds.rows()), searching)
     fetches, exact = 0, facts.exact
     while True:
         last = limit is not None and fetches + 1 >= limit
@@ -149,11 +156,13 @@ def rank_pool(pool: Pool, positions: Int64, seeds: Int64, size: int, settings: S
     return dataclasses.replace(inside, positions=positions[inside.positions], exact=False)
 
 
-def search_whole(pool: Pool, seeds: Int64, size: int, settings: SearchSettings, excluded: Int64) -> Ranking:
-    """Expand one set inside a pool of all entities; arguments as for `plan`."""
+def search_whole(
+    pool: Pool, seeds: Int64, size: int, settings: SearchSettings, excluded: Int64, weights: tuple[float, ...] = ()
+) -> Ranking:
+    """Expand one set inside a pool of all entities; `seeds` are places in it, the rest is as for `plan`."""
     closed = np.zeros(pool.size, dtype=bool)
     closed[excluded] = True
-    search = SetSearch(pool, seeds, len(seeds), settings, closed)
+    search = SetSearch(pool, seeds, len(seeds), settings, closed, weights)
     while len(search.members) < min(len(seeds) + size, pool.size - len(excluded)):
         search.step(search.window)
     places, scores = search.ranking()

@@ -203,8 +203,11 @@ class VectorPool(_StoredPool):
         if self.both_directions:
             self._taken.fill(slots, head, scaled)
 
-    def query(self, places: Int64) -> Float64:
-        """Return the query of a set, (W,), or (2 W,) with λ; see `scoring.query_vector`."""
+    def query(self, places: Int64, weights: tuple[float, ...] = ()) -> Float64:
+        """Return the query of a set, (W,), or (2 W,) with λ; see `scoring.query_vector`. () weighs all alike."""
+        if weights:
+            weighed: Float64 = np.array(weights) @ np.array([self.vector(place) for place in places.tolist()])
+            return weighed
         slots = self._slots[places]
         forward: Float64 = self._scaled[slots].sum(axis=0)
         if not self.both_directions:

@@ -15,6 +15,7 @@ a_e = mean_v log q_e[v] for q_e = softmax(W ḡ_e + b), because log q_e[v] = σ_
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,6 +122,16 @@ class EntityRows:
         return EntityRows(
             self.head[positions], self.scaled[positions], self.deviation[positions], self.log_offset[positions]
         )
+
+
+def stacked(parts: Sequence[EntityRows]) -> EntityRows:
+    """Return the rows of all parts, one behind the other; at least one part."""
+    return EntityRows(
+        np.concatenate([part.head for part in parts]),
+        np.concatenate([part.scaled for part in parts]),
+        np.concatenate([part.deviation for part in parts]),
+        np.concatenate([part.log_offset for part in parts]),
+    )
 
 
 def entity_rows(

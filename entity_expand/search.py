@@ -96,11 +96,12 @@ def tiers_of(weights: Float64) -> Tiers:
 
 
 @functools.lru_cache(maxsize=512)
-def tiers_at(count: int, steps: tuple[tuple[int, float], ...]) -> Tiers:
-    """Return the weights of `count` members by their places in the order of joining."""
+def tiers_at(count: int, steps: tuple[tuple[int, float], ...], seed_weights: tuple[float, ...] = ()) -> Tiers:
+    """Return the weights of `count` members by their places in the order of joining, times those of the seeds."""
     firsts = np.array([first for first, _ in steps])
-    weights = np.array([weight for _, weight in steps])
-    return tiers_of(weights[np.searchsorted(firsts, np.arange(count), side="right") - 1])
+    weights = np.array([weight for _, weight in steps])[np.searchsorted(firsts, np.arange(count), side="right") - 1]
+    weights[: len(seed_weights)] *= seed_weights
+    return tiers_of(weights)
 
 
 def divergence(pool: Pool, places: Int64, members: Int64, tiers: Tiers, own: bool) -> Float64:
@@ -140,16 +141,19 @@ class SetSearch:
         seeds: S, how many of the members are seeds.
         settings: How to grow.
         closed: (K,) entities that may not join, beside the members. Not changed.
+        weights: How much each seed counts, S numbers of mean 1; () for all alike.
     """
 
     def __init__(
-        self, pool: Pool, members: Int64, seeds: int, settings: SearchSettings, closed: Bool | None = None
-    ) -> None:
+        self, pool: Pool, members: Int64, seeds: int, settings: SearchSettings, closed: Bool | None = None,
+        weights: tuple[float, ...] = (),
+    ) -> None:  # fmt: skip
         self.pool = pool
         self._order = np.empty(pool.size, dtype=np.int64)
         self._count = 0
         self._settings = settings
         self._seeds = seeds
+        self._weights = weights
         self._left_out = settings.seeds_left_out(seeds)
         self._scores = np.zeros(pool.size, pool.precision)
         self._near = np.empty(0, dtype=np.int64)
@@ -218,14 +222,16 @@ class SetSearch:
             self.pool.expect(self.candidates(max(2 * len(candidates), _AHEAD)))
         chosen = int(candidates[0])
         if len(candidates) > 1:
-            tiers = tiers_at(self._count, WINDOW_TIERS)
+            tiers = tiers_at(self._count, WINDOW_TIERS, self._weights)
             kl = divergence(self.pool, candidates, self.members, tiers, own=True)
             chosen = int(candidates[kl.argmin()])
         self._join(chosen, self.pool.gains(np.array([chosen]))[0])
         return chosen
 
     def _join(self, place: int, gain: AnyArray) -> None:
-        weight = 1.0 if self._count < self._seeds else self._settings.member_weight
+        weight = self._settings.member_weight
+        if self._count < self._seeds:
+            weight = self._weights[self._count] if self._weights else 1.0
         if weight:
             added = gain if weight == 1.0 else gain * self._scores.dtype.type(weight)
             np.add(self._scores, added, out=self._scores)
@@ -235,15 +241,22 @@ class SetSearch:
 
     def similarities(self, places: Int64) -> Float64:
         """Return the mean over the seeds of what each adds to the score of entities, (T,) for (T,) places."""
-        shared: Float64 = self.pool.gains(self.members[: self._seeds])[:, places].mean(axis=0)
-        return shared
+        return mean_gain(self.pool.gains(self.members[: self._seeds])[:, places], self._weights)
 
     def ranking(self) -> tuple[Int64, Float64]:
         """Return the results in their final order, places and scores, (T,) each (NOTES.md section 9.1)."""
-        return rank(self.pool, self.members, self._left_out, self._settings)
+        return rank(self.pool, self.members, self._left_out, self._settings, self._weights)
 
 
-def rank(pool: Pool, members: Int64, left_out: int, settings: SearchSettings) -> tuple[Int64, Float64]:
+def mean_gain(gains: AnyArray, weights: tuple[float, ...]) -> Float64:
+    """Return the mean over the seeds of what each adds, (T,) for gains (S, T), by their weights (S) of mean 1 or ()."""
+    shared: Float64 = gains.mean(axis=0) if not weights else np.array(weights) @ gains / len(gains)
+    return shared
+
+
+def rank(
+    pool: Pool, members: Int64, left_out: int, settings: SearchSettings, weights: tuple[float, ...] = ()
+) -> tuple[Int64, Float64]:
     """Rank entities by the order in which they joined and by their divergence from the whole set.
 
     The score is μ / place + 1 / rank of the divergence, rounded to float32 as in the original; ties by id.
@@ -253,6 +266,7 @@ def rank(pool: Pool, members: Int64, left_out: int, settings: SearchSettings) ->
         members: (n,) places in the order of joining, seeds first.
         left_out: Number of leading members that are not results.
         settings: `rerank` and `rank_weight`.
+        weights: How much each seed counts, of mean 1; () for all alike.
 
     Returns:
         (n - left_out,) places and scores, by falling score. Without re-ranking the score is 1 / place.
@@ -261,7 +275,7 @@ def rank(pool: Pool, members: Int64, left_out: int, settings: SearchSettings) ->
     order_of_joining = np.arange(1, len(joined) + 1)
     if not settings.rerank or not len(joined):
         return joined, 1.0 / order_of_joining
-    kl = divergence(pool, joined, members, tiers_at(len(members), RANKING_TIERS), own=False)
+    kl = divergence(pool, joined, members, tiers_at(len(members), RANKING_TIERS, weights), own=False)
     kl_rank = np.empty(len(joined))
     kl_rank[np.argsort(kl, kind="stable")] = order_of_joining
     scores = (settings.rank_weight / order_of_joining + 1.0 / kl_rank).astype(np.float32)

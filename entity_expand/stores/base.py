@@ -196,6 +196,13 @@ class Matching(Request[Int64]):
     filter: Filter | None
 
 
+@dataclass(frozen=True, slots=True)
+class Together(Request[list[Any]]):
+    """Requests that do not depend on one another, sent in one round; no reader meets this, see `drive.py`."""
+
+    requests: tuple[Request[Any], ...]
+
+
 Steps: TypeAlias = Generator[Request[Any], Any, T]
 """An algorithm without I/O: it yields requests, is sent their answers, and returns a T."""
 

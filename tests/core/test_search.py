@@ -12,6 +12,7 @@ from entity_expand.pools import TablePool
 from entity_expand.reach import Aim, Reach
 from entity_expand.scoring import EntityRows, query_vector
 from entity_expand.search import WINDOW_TIERS, SearchSettings, SetSearch, divergence, tiers_at, tiers_of
+from entity_expand.seeds import SeedSet
 from entity_expand.stores.base import Facts, Hits, IndexMeta, Nearest, Rows
 
 NOBODY = np.empty(0, dtype=np.int64)
@@ -98,7 +99,7 @@ def test_fetched_pools_give_the_list_of_a_full_scan(world, weight: float, pool_s
         seeds = np.flatnonzero(world.label == label)[3:6]
         excluded = np.flatnonzero(world.label == label)[:2]
         store = ScanReader(world.rows)
-        pooled = run(plan(seeds, 60, settings, excluded, store.facts), store)
+        pooled = run(plan(SeedSet(seeds), 60, settings, excluded, store.facts), store)
         full = search_whole(whole, seeds, 60, settings.search, excluded)
         assert pooled.positions.tolist() == full.positions.tolist()
         assert pooled.scores.tolist() == full.scores.tolist()
@@ -111,7 +112,9 @@ def test_fetched_pools_give_the_list_of_a_full_scan(world, weight: float, pool_s
 def test_no_entity_is_fetched_twice(world, weight: float) -> None:
     reader = ScanReader(world.rows)
     seeds = np.flatnonzero(world.label == 2)[:3]
-    ranking = run(plan(seeds, 90, ExpandSettings(both_directions=weight, pool_size=32), NOBODY, reader.facts), reader)
+    ranking = run(
+        plan(SeedSet(seeds), 90, ExpandSettings(both_directions=weight, pool_size=32), NOBODY, reader.facts), reader
+    )
     fetched = np.concatenate([seeds, *reader.found])
     assert len(reader.found) == ranking.fetches > 2 and len(np.unique(fetched)) == len(fetched)
     sizes = [len(found) for found in reader.found[:-1]]
@@ -123,7 +126,7 @@ def test_a_window_wider_than_the_inner_circle_ends(world) -> None:
     settings = ExpandSettings(search=SearchSettings(window=200), pool_size=50)
     whole = search_whole(TablePool(world.table, world.rows, 300), seeds, 30, settings.search, NOBODY)
     reader = ScanReader(world.rows)
-    found = run(plan(seeds, 30, settings, NOBODY, reader.facts), reader)
+    found = run(plan(SeedSet(seeds), 30, settings, NOBODY, reader.facts), reader)
     assert found.positions.tolist() == whole.positions.tolist() and found.exact
     assert reader.asked < 6
 
@@ -132,7 +135,7 @@ def test_a_budget_of_fetches_ends_early_and_says_so(world) -> None:
     seeds = np.flatnonzero(world.label == 1)[:3]
     store = ScanReader(world.rows)
     settings = ExpandSettings(pool_size=80, max_fetches=1)
-    ranking = run(plan(seeds, 60, settings, NOBODY, store.facts), store)
+    ranking = run(plan(SeedSet(seeds), 60, settings, NOBODY, store.facts), store)
     assert (ranking.fetches, ranking.exact, len(ranking.positions)) == (1, False, 60)
 
 
@@ -140,7 +143,7 @@ def test_a_budget_that_is_too_small_for_the_list_still_fills_it(world) -> None:
     seeds = np.flatnonzero(world.label == 1)[:3]
     store = ScanReader(world.rows)
     settings = ExpandSettings(pool_size=16, max_fetches=1)
-    ranking = run(plan(seeds, 60, settings, NOBODY, store.facts), store)
+    ranking = run(plan(SeedSet(seeds), 60, settings, NOBODY, store.facts), store)
     assert len(ranking.positions) == 60
     assert not ranking.exact
 
@@ -151,7 +154,7 @@ def test_asking_for_more_than_there_is_gives_all_there_is(world) -> None:
     full = search_whole(pool, seeds, 1000, SearchSettings(), np.array([5]))
     assert sorted(full.positions.tolist()) == [v for v in range(300) if v not in (0, 1, 2, 5)]
     store = ScanReader(world.rows)
-    pooled = run(plan(seeds, 1000, ExpandSettings(), np.array([5]), store.facts), store)
+    pooled = run(plan(SeedSet(seeds), 1000, ExpandSettings(), np.array([5]), store.facts), store)
     assert pooled.positions.tolist() == full.positions.tolist()
 
 
