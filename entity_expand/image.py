@@ -107,6 +107,22 @@ def open_picture(
         raise ImageError(f"{named} cannot be decoded: {problem}") from problem
 
 
+def media_type_of(content: bytes, max_pixels: int = MAX_PIXELS) -> str:
+    """Return the media type of a picture file by its first bytes, as in image/png; nothing is decoded.
+
+    Raises:
+        ImageError: The picture has too many pixels, is broken, or none of JPEG, PNG, WEBP, GIF and BMP.
+    """
+    try:
+        with _quiet_pillow():
+            image = _open(content, "The picture", len(content))
+    except _BROKEN as problem:
+        raise ImageError(f"The picture cannot be read: {problem}") from problem
+    if image.width * image.height > max_pixels:
+        raise ImageError(f"The picture has {image.width} x {image.height} pixels, above the limit of {max_pixels:,}.")
+    return f"image/{(image.format or '').lower()}"
+
+
 def load_rgb(
     source: Path | bytes | Image.Image,
     config: ImageConfig,

@@ -17,6 +17,7 @@ _COMMANDS = {
     "export": ("entity_expand.cli.export", "Turn a checkpoint into a bundle that runs without torch."),
     "index": ("entity_expand.cli.index", "Encode a corpus and write its index."),
     "expand": ("entity_expand.cli.expand", "Expand a set from a few examples."),
+    "serve": ("entity_expand.cli.serve", "Answer requests over HTTP."),
     "evaluate": ("entity_expand.cli.evaluate", "Measure expansions against the truth."),
     "demo": ("entity_expand.cli.demo", "Index the demo corpus, expand a set, and show it with pictures."),
 }

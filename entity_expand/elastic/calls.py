@@ -16,7 +16,7 @@ from entity_expand.elastic.hits import RANKED, RANKED_PATHS, Body, Found
 from entity_expand.elastic.searches import Searches, SearchOptions, View
 from entity_expand.elastic.state import IndexState, missing, read_state
 from entity_expand.errors import IndexMissingError, ServerError
-from entity_expand.stores.base import Describe, Lookup, Matching, Nearest, Request, Rows, Suggest
+from entity_expand.stores.base import Describe, Find, Lookup, Matching, Nearest, Request, Rows, Suggest
 
 T = TypeVar("T")
 Calls: TypeAlias = Generator[Call, Answer, T]
@@ -70,6 +70,8 @@ def _kinds(
                 kinds.append(([number], _single(searches.nearest(request, view, options))))
             case Matching():
                 kinds.append(([number], _single(searches.matching(request, options.allow_scripts))))
+            case Find():
+                kinds.append(([number], _single(searches.find(request))))
             case Rows() | Lookup() | Describe():
                 grouped.setdefault(type(request), []).append(number)
             case Suggest():

@@ -30,7 +30,7 @@ from entity_expand.elastic.hits import (
 from entity_expand.elastic.state import IndexState
 from entity_expand.errors import ConfigError
 from entity_expand.scoring import EntityRows
-from entity_expand.stores.base import Describe, Hits, Lookup, Matching, Nearest, Record, Rows, Suggest
+from entity_expand.stores.base import Describe, Find, Hits, Lookup, Matching, Nearest, Record, Rows, Suggest
 from entity_expand.stores.names import fold
 from entity_expand.types import Int64
 
@@ -192,6 +192,17 @@ def suggest(asked: Suggest) -> Searches[tuple[str, ...]]:
     }
     best = difflib.get_close_matches(folded, names, n=asked.limit, cutoff=0.6)
     return tuple(dict.fromkeys(names[spelling] for spelling in best))
+
+
+def find(asked: Find) -> Searches[tuple[int, ...]]:
+    """Find entities by what a name of theirs begins with."""
+    folded = fold(asked.prefix)
+    begins = {"constant_score": {"filter": {"prefix": {"spellings": {"value": folded}}}}}
+    whole = {"constant_score": {"filter": {"term": {"spellings": {"value": folded}}}}}
+    order = ["_score", {"name": "asc"}, {"place": "asc"}]
+    query = {"bool": {"must": [begins], "should": [whole]}}
+    (hits,) = yield [{"query": query, "size": min(asked.limit, MOST_HITS), "sort": order, **only("place")}]
+    return tuple(value_of(hits, "place"))
 
 
 def describe(asked: Sequence[Describe], view: View) -> Searches[list[list[Record]]]:

@@ -183,6 +183,17 @@ class Suggest(Request[tuple[str, ...]]):
 
 
 @dataclass(frozen=True, slots=True)
+class Find(Request[tuple[int, ...]]):
+    """Up to `limit` positions of entities of which a name or an alias begins with `prefix`, without regard to case.
+
+    Those that are called just so come first; then, and among them, it goes by name, character by character.
+    """
+
+    prefix: str
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class Describe(Request[list[Record]]):
     """What to show of entities, in this order."""
 

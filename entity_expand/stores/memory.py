@@ -23,6 +23,7 @@ from entity_expand.stores.base import (
     Describe,
     Facts,
     Filter,
+    Find,
     Hits,
     IndexMeta,
     Lookup,
@@ -176,6 +177,8 @@ class MemoryStore:
                 return tuple(self._names.lookup(text) for text in texts)
             case Suggest(text, limit):
                 return self._names.suggestions(text, limit)
+            case Find(prefix, limit):
+                return self._names.beginning(prefix, limit)
             case Describe(positions):
                 return self.records(positions)
             case Matching(filtered):

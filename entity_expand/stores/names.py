@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import sqlite3
+import sys
 import threading
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -25,6 +26,7 @@ CREATE TABLE spelling (folded TEXT NOT NULL, position INTEGER NOT NULL, PRIMARY 
 """
 _MOST_COMPARED = 20_000
 _MOST_PER_QUERY = 500
+_LAST_CHARACTER = chr(sys.maxunicode)
 
 
 def fold(text: str) -> str:
@@ -105,6 +107,15 @@ class Names:
         names = dict(rows)
         near = difflib.get_close_matches(folded, names, n=limit, cutoff=0.6)
         return tuple(dict.fromkeys(names[spelling] for spelling in near))
+
+    def beginning(self, prefix: str, limit: int) -> tuple[int, ...]:
+        """Return the positions of entities with a name that begins with `prefix`, in the order of `Find`."""
+        folded = fold(prefix)
+        query = (
+            "SELECT position FROM spelling JOIN entity USING (position) WHERE folded >= ? AND folded < ? "
+            "GROUP BY position ORDER BY max(folded = ?) DESC, name, position LIMIT ?"
+        )
+        return tuple(row[0] for row in self._all(query, (folded, folded + _LAST_CHARACTER, folded, limit)))
 
     def matching(self, filtered: Filter) -> Int64:
         """Return the positions of the entities that the attributes and the name prefix of a filter let through."""

@@ -19,7 +19,7 @@ from entity_expand import (
     SearchSettings,
     UnknownSeedError,
 )
-from entity_expand.stores.base import VECTOR_FIELDS, Describe, Lookup, Matching, Nearest, Rows, Suggest
+from entity_expand.stores.base import VECTOR_FIELDS, Describe, Find, Lookup, Matching, Nearest, Rows, Suggest
 
 NONE = np.empty(0, dtype=np.int64)
 SPACES = [
@@ -160,6 +160,24 @@ def test_suggestions_are_spelled_alike(store) -> None:
     )
     assert found == ("Mercury",) and nothing == () and empty == ()
     assert one == ("Place 5",)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "limit", "found"),
+    [
+        ("PLACE 1", 4, [1, 10, 11, 12]),  # the one that is called just so comes first
+        ("place 7", 5, [7]),  # an id is no name
+        ("p-5", 3, [5, 50, 51]),
+        ("åre", 5, [62]),
+        ("mork", 5, [62]),
+        ("mercury", 5, [60, 61]),
+        ("", 2, [60, 61]),
+        ("", 10_000, sorted(range(ALL), key=lambda n: entities()[n].name)),
+        ("nothing like it", 5, []),
+    ],
+)
+def test_entities_are_found_by_how_a_name_begins(store, prefix: str, limit: int, found: list[int]) -> None:
+    assert store.begin().answer([Find(prefix, limit)]) == [tuple(found)]
 
 
 def test_entities_are_described_in_the_order_asked_for(store) -> None:

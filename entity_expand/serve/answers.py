@@ -1,0 +1,177 @@
+"""The bodies of answers: what is described in OpenAPI, and the plain dictionaries that are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from entity_expand.results import Expansion, Result, Seed
+from entity_expand.stores.base import Evidence, Record
+
+PICTURES = "/v1/pictures/"
+
+
+class EvidenceAnswer(BaseModel):
+    """A sentence that names the entity, with its picture; either may be missing."""
+
+    text: str
+    mentions: list[tuple[int, int]] = Field(description="Character spans [start, end) of the entity's mentions.")
+    image: str | None = Field(description="Path of the picture; `pictures` and `picture` have its address.")
+
+
+class SeedAnswer(BaseModel):
+    """What a seed was resolved to."""
+
+    id: str
+    name: str
+    attributes: dict[str, str]
+    evidence: list[EvidenceAnswer]
+
+
+class ResultAnswer(SeedAnswer):
+    """One entity of an expanded set."""
+
+    rank: int = Field(ge=1)
+    score: float = Field(description="What the list is sorted by.")
+    similarity: float = Field(description="Mean over the seeds of what each adds to the score.")
+
+
+class ExpansionAnswer(BaseModel):
+    """The rest of the set."""
+
+    seeds: list[SeedAnswer]
+    results: list[ResultAnswer]
+    exact: bool = Field(description="Whether the list is the one that a full scan at every step gives.")
+    fetches: int = Field(ge=0)
+    pictures: dict[str, str] = Field(description="Id of a seed or result -> address of its picture.")
+
+
+class EntityAnswer(BaseModel):
+    """One entity, as a list shows it."""
+
+    id: str
+    name: str
+    aliases: list[str]
+    attributes: dict[str, str]
+    picture: str | None = Field(description="Address of its first picture.")
+
+
+class EntitiesAnswer(BaseModel):
+    """Some entities."""
+
+    entities: list[EntityAnswer]
+
+
+class WholeEntityAnswer(EntityAnswer):
+    """One entity with its evidence."""
+
+    trained: bool = Field(description="Whether the model knew it when it was trained.")
+    samples: int = Field(description="How many samples its numbers come from.")
+    evidence: list[EvidenceAnswer]
+    pictures: list[str | None] = Field(description="Address of the picture of each piece of evidence.")
+
+
+class IndexAnswer(BaseModel):
+    """What the service answers from."""
+
+    title: str
+    entities: int
+    modality: str
+    exact: bool = Field(description="Whether nearest entities are always the true ones.")
+    written_by: str = Field(description="Version that wrote the index.")
+    version: str = Field(description="Version of the service.")
+    most_seeds: int
+    most_results: int
+
+
+class HealthAnswer(BaseModel):
+    """How the service is."""
+
+    status: Literal["ok"]
+
+
+class WrongAnswer(BaseModel):
+    """One part of a request that is not of the described form."""
+
+    where: str
+    detail: str
+
+
+class ReadingAnswer(BaseModel):
+    """One of the entities that a seed may mean."""
+
+    id: str
+    name: str
+
+
+class ProblemAnswer(BaseModel):
+    """What went wrong, by RFC 9457."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    seed: str | None = None
+    suggestions: list[str] | None = None
+    readings: list[ReadingAnswer] | None = None
+    errors: list[WrongAnswer] | None = None
+
+
+def picture_address(evidence: Sequence[Evidence]) -> str | None:
+    """Return the address of the first picture among some evidence."""
+    return next((PICTURES + quote(item.image) for item in evidence if item.image is not None), None)
+
+
+def evidence_form(evidence: Sequence[Evidence]) -> list[dict[str, Any]]:
+    """Return evidence as what JSON can hold."""
+    return [{"text": item.text, "mentions": item.mentions, "image": item.image} for item in evidence]
+
+
+def expansion_form(expansion: Expansion) -> dict[str, Any]:
+    """Return an expansion as `ExpansionAnswer` describes it."""
+    shown: tuple[Seed | Result, ...] = (*expansion.seeds, *expansion.results)
+    addresses = ((each.id, picture_address(each.evidence)) for each in shown)
+    return {
+        "seeds": [_shown(seed) for seed in expansion.seeds],
+        "results": [
+            {"rank": result.rank, **_shown(result), "score": result.score, "similarity": result.similarity}
+            for result in expansion.results
+        ],
+        "exact": expansion.exact,
+        "fetches": expansion.fetches,
+        "pictures": {key: address for key, address in addresses if address is not None},
+    }
+
+
+def _shown(each: Seed | Result) -> dict[str, Any]:
+    attributes, evidence = dict(each.attributes), evidence_form(each.evidence)
+    return {"id": each.id, "name": each.name, "attributes": attributes, "evidence": evidence}
+
+
+def entity_form(record: Record) -> dict[str, Any]:
+    """Return an entity as `EntityAnswer` describes it."""
+    entity = record.entity
+    return {
+        "id": entity.id,
+        "name": entity.name,
+        "aliases": list(entity.aliases),
+        "attributes": dict(entity.attributes),
+        "picture": picture_address(record.evidence),
+    }
+
+
+def whole_entity_form(record: Record) -> dict[str, Any]:
+    """Return an entity as `WholeEntityAnswer` describes it."""
+    return {
+        **entity_form(record),
+        "trained": record.trained,
+        "samples": record.samples,
+        "evidence": evidence_form(record.evidence),
+        "pictures": [picture_address([item]) for item in record.evidence],
+    }

@@ -1,0 +1,47 @@
+"""The application: endpoints over one opened index."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from entity_expand._version import __version__
+from entity_expand.expander import Expander
+from entity_expand.serve import about, entities, expansions, pictures
+from entity_expand.serve.desk import Desk
+from entity_expand.serve.http import add_problems
+from entity_expand.serve.service import Service
+from entity_expand.serve.settings import ServeSettings
+
+
+def create_app(expander: Expander, settings: ServeSettings | None = None) -> FastAPI:
+    """Return the application that answers from an opened index; it does not close it.
+
+    Args:
+        expander: The index, perhaps with a bundle for seeds that are not in it.
+        settings: Limits; None for the usual ones.
+    """
+    settings = settings or ServeSettings()
+    desk = Desk(settings.workers, settings.waiting)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        desk.close()
+
+    app = FastAPI(
+        title="entity-expand",
+        version=__version__,
+        summary="Give three examples, get the rest of the set.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.service = Service(settings, expander, desk)
+    add_problems(app)
+    for module in (expansions, entities, pictures, about):
+        app.include_router(module.router)
+    return app

@@ -1,0 +1,119 @@
+"""The bodies of requests: typed, closed against unknown keys, with ceilings on everything."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from entity_expand.errors import QueryError
+from entity_expand.image import open_picture
+from entity_expand.query import MOST_RESULTS, MOST_SEEDS, ExpandQuery, NewSeed, Strategy
+from entity_expand.serve.settings import ServeSettings
+from entity_expand.stores.base import Filter
+from entity_expand.types import Modality
+
+_USUAL = 100
+_LONGEST_BASE64 = 4 * (32 << 20) // 3 + 4
+
+Text: TypeAlias = Annotated[str, Field(min_length=1, max_length=1_000)]
+Weight: TypeAlias = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+
+
+class Form(BaseModel):
+    """A JSON object without keys that nobody knows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NewSeedForm(Form):
+    """A seed that is not in the index: a sentence, a picture, or both."""
+
+    text: str = Field("", max_length=100_000, description='A sentence that names it: "The [[okapi]] eats leaves."')
+    image: str | None = Field(None, max_length=_LONGEST_BASE64, description="A picture of it, as base64.")
+    name: str = Field("", max_length=1_000, description="What it is called in the results.")
+
+    def seed(self, settings: ServeSettings) -> NewSeed:
+        """Return it as the library takes it.
+
+        Raises:
+            QueryError: There is neither text nor picture, or the picture is no base64.
+            ImageError: The picture is too large or broken.
+        """
+        if self.image is None:
+            return NewSeed(self.text, None, self.name)
+        try:
+            content = base64.b64decode(self.image, validate=True)
+        except (binascii.Error, ValueError) as problem:
+            raise QueryError(f"The picture of a new seed is no base64: {problem}.") from None
+        limits = {"max_bytes": settings.picture_bytes, "max_pixels": settings.picture_pixels}
+        return NewSeed(self.text, open_picture(content, **limits), self.name)
+
+
+SeedForm: TypeAlias = Text | NewSeedForm
+Seeds: TypeAlias = Annotated[list[SeedForm], Field(max_length=MOST_SEEDS)]
+
+
+class FilterForm(Form):
+    """Which entities may be results; all that is given must hold."""
+
+    attributes: dict[Text, Annotated[list[Annotated[str, Field(max_length=1_000)]], Field(max_length=10_000)]] = Field(
+        default_factory=dict, max_length=50, description="Key -> values, one of which the entity has under that key."
+    )
+    name_prefix: str | None = Field(None, max_length=1_000, description="What a name or an alias begins with.")
+
+    def filter(self, settings: ServeSettings) -> Filter:
+        """Return it as the library takes it.
+
+        Raises:
+            QueryError: It has too many values.
+        """
+        count = sum(map(len, self.attributes.values()))
+        if count > settings.filter_values:
+            raise QueryError(f"A filter has at most {settings.filter_values:,} values here, not {count:,}.")
+        return Filter(dict(self.attributes), self.name_prefix)
+
+
+class ExpandForm(Form):
+    """What is asked of an expansion."""
+
+    seeds: Annotated[Seeds, Field(min_length=1, description="Ids, names or aliases, or seeds not in the index.")]
+    size: int | None = Field(None, ge=1, le=MOST_RESULTS, description="How many results; null for 100 at most.")
+    negative: Seeds = Field(default_factory=list, description="Examples of what is not wanted.")
+    weights: list[Weight] | None = Field(None, max_length=MOST_SEEDS, description="How much each seed counts.")
+    exclude: list[Text] = Field(default_factory=list, max_length=10_000, description="What must not come back.")
+    filter: FilterForm | None = None
+    strategy: Strategy | None = Field(None, description="How the seeds make a list; null for the paper's way.")
+    modality: Modality | None = Field(None, description="What is compared; null for what the index was made with.")
+    rerank: bool | None = Field(None, description="Whether the list is ranked again at the end.")
+
+    def query(self, settings: ServeSettings) -> ExpandQuery:
+        """Return it as the library takes it; pictures are decoded here.
+
+        Raises:
+            QueryError: It is above the limits of the service, or cannot be answered.
+            ImageError: A picture is too large or broken.
+        """
+        size = min(_USUAL, settings.size) if self.size is None else self.size
+        if size > settings.size:
+            raise QueryError(f"An expansion has at most {settings.size:,} results here, not {size:,}.")
+        for name, given in (("seeds", self.seeds), ("negatives", self.negative)):
+            if len(given) > settings.seeds:
+                raise QueryError(f"An expansion has at most {settings.seeds:,} {name} here, not {len(given):,}.")
+        return ExpandQuery(
+            _seeds(self.seeds, settings),
+            size,
+            tuple(self.exclude),
+            None if self.filter is None else self.filter.filter(settings),
+            negative=_seeds(self.negative, settings),
+            weights=self.weights,
+            strategy=self.strategy,
+            modality=self.modality,
+            rerank=self.rerank,
+        )
+
+
+def _seeds(given: list[SeedForm], settings: ServeSettings) -> tuple[str | NewSeed, ...]:
+    return tuple(each if isinstance(each, str) else each.seed(settings) for each in given)

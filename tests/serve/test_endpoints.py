@@ -1,0 +1,155 @@
+"""What each endpoint answers, and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from entity_expand import Expander, Filter
+from entity_expand.serve.answers import (
+    EntitiesAnswer,
+    ExpansionAnswer,
+    IndexAnswer,
+    ProblemAnswer,
+    WholeEntityAnswer,
+)
+from serve.worlds import COUNT, SCRIPT
+
+
+def problem(response) -> ProblemAnswer:
+    """What was answered instead of a result."""
+    assert response.headers["content-type"] == "application/problem+json"
+    found = ProblemAnswer.model_validate(response.json())
+    assert found.status == response.status_code and "Traceback" not in response.text
+    return found
+
+
+def test_an_expansion_is_that_of_the_library(client: TestClient, expander: Expander) -> None:
+    asked = {
+        "seeds": ["3", "place 6"],
+        "size": 12,
+        "exclude": ["P-9"],
+        "filter": {"attributes": {"kind": ["k0", "k1"]}, "name_prefix": "PLACE"},
+    }
+    response = client.post("/v1/expand", json=asked)
+    found = ExpansionAnswer.model_validate(response.json())
+    right = expander.expand(["3", "6"], 12, exclude=["9"], filter=Filter({"kind": ["k0", "k1"]}, name_prefix="place"))
+    assert [each.id for each in found.results] == right.ids and right.ids
+    assert [each.score for each in found.results] == [each.score for each in right.results]
+    assert [each.name for each in found.seeds] == ["Place 3", "Place 6"]
+    assert found.results[0].evidence[0].text == right.results[0].evidence[0].text
+    assert "9" not in right.ids and found.exact
+
+
+def test_pictures_of_a_set_have_addresses_that_lead_to_them(client: TestClient, world: Path) -> None:
+    found = client.post("/v1/expand", json={"seeds": ["0", "3"], "size": 3}).json()
+    assert found["pictures"] == {"0": "/v1/pictures/im%20ages/0.png"}
+    picture = client.get(found["pictures"]["0"])
+    assert picture.content == (world / "corpus" / "im ages" / "0.png").read_bytes()
+    assert picture.headers["content-type"] == "image/png"
+    assert "sandbox" in picture.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "corpus.json", "im%20ages", "im%20ages/1.png", "", ".", "%00", "../index/CURRENT", "..%2F..%2Fetc%2Fpasswd",
+        "%2Fetc%2Fpasswd", "im%20ages/..%5C0.png",
+    ],
+)  # fmt: skip
+def test_nothing_but_pictures_is_handed_out(client: TestClient, path: str) -> None:
+    assert problem(client.get(f"/v1/pictures/{path}")).type.endswith("not-found")
+
+
+def test_entities_are_found_by_how_a_name_begins(client: TestClient) -> None:
+    found = EntitiesAnswer.model_validate(client.get("/v1/entities", params={"prefix": "pLaCe 1", "limit": 3}).json())
+    assert [each.name for each in found.entities] == ["Place 1", "Place 10", "Place 11"]
+    assert found.entities[0].attributes == {"kind": "k1"} and found.entities[0].aliases == ["P-1"]
+    assert len(client.get("/v1/entities").json()["entities"]) == 20
+    assert client.get("/v1/entities", params={"prefix": "place 0"}).json()["entities"][0]["picture"]
+
+
+@pytest.mark.parametrize(
+    ("name", "ids"), [("Mercury", ["a", "b"]), ("p-7", ["7"]), ("c/d e", ["c/d e"]), ("nobody", []), ("Merc", [])]
+)
+def test_entities_are_looked_up(client: TestClient, name: str, ids: list[str]) -> None:
+    assert [each["id"] for each in client.get("/v1/entities", params={"name": name}).json()["entities"]] == ids
+
+
+def test_one_entity_comes_with_its_evidence(client: TestClient) -> None:
+    found = WholeEntityAnswer.model_validate(client.get("/v1/entities/0").json())
+    assert found.name == "Place 0" and found.samples == 2 and len(found.evidence) == 2
+    assert found.pictures == ["/v1/pictures/im%20ages/0.png", None]
+    assert client.get("/v1/entities/c%2Fd%20e").json()["name"] == SCRIPT
+    assert problem(client.get("/v1/entities/P-0")).status == 404
+    assert problem(client.get("/v1/entities/")).status == 404
+
+
+def test_the_index_says_what_it_is(client: TestClient) -> None:
+    found = IndexAnswer.model_validate(client.get("/v1/index").json())
+    assert (found.title, found.entities, found.most_seeds, found.most_results) == ("places", COUNT + 3, 5, 20)
+    assert found.exact
+
+
+def test_it_is_alive_and_ready(client: TestClient) -> None:
+    assert client.get("/healthz").json() == client.get("/readyz").json() == {"status": "ok"}
+
+
+def test_an_unknown_seed_is_a_problem_with_suggestions(client: TestClient) -> None:
+    found = problem(client.post("/v1/expand", json={"seeds": ["Mercuri"]}))
+    assert (found.status, found.type) == (422, "urn:entity-expand:problem:unknown-seed")
+    assert (found.seed, found.suggestions) == ("Mercuri", ["Mercury"])
+
+
+def test_an_ambiguous_seed_is_a_problem_with_readings(client: TestClient) -> None:
+    found = problem(client.post("/v1/expand", json={"seeds": ["Mercury"]}))
+    assert found.type.endswith("ambiguous-seed") and found.readings is not None
+    assert [reading.id for reading in found.readings] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({}, "#/seeds"),
+        ({"seeds": []}, "#/seeds"),
+        ({"seeds": ["0"], "sise": 3}, "#/sise"),
+        ({"seeds": ["0"], "size": 0}, "#/size"),
+        ({"seeds": ["0"], "size": 21}, "at most 20 results"),
+        ({"seeds": [str(n) for n in range(6)]}, "at most 5 seeds"),
+        ({"seeds": ["0"], "negative": [str(n) for n in range(1, 7)]}, "at most 5 negatives"),
+        ({"seeds": ["0", "0"]}, "more than once"),
+        ({"seeds": ["0"], "weights": [0]}, "#/weights/0"),
+        ({"seeds": ["0"], "strategy": "guess"}, "#/strategy"),
+        ({"seeds": ["0"], "filter": {"query": {"match_all": {}}}}, "#/filter/query"),
+        ({"seeds": ["0"], "filter": {"attributes": {"kind": list("abcde")}}}, "at most 4 values"),
+        ({"seeds": [{"text": " "}]}, "needs a text"),
+        ({"seeds": [{"image": "no base64!"}]}, "no base64"),
+        ({"seeds": [{"image": "bm8gcGljdHVyZQ=="}]}, "broken or none of"),
+    ],
+)
+def test_what_is_wrong_with_a_query_is_said(client: TestClient, body: dict, said: str) -> None:
+    found = problem(client.post("/v1/expand", json=body))
+    assert found.status == 422 and said in found.detail
+
+
+@pytest.mark.parametrize(
+    ("content", "media_type", "status"),
+    [
+        (b"{", "application/json", 422),
+        (b"[" * 100_000, "application/json", 400),
+        (b'{"seeds": ["0"]}', "text/plain", 422),
+        (b"\xff\xfe", "application/json", 422),
+        (b'{"seeds": ["\\ud800"]}', "application/json", 422),
+        (b'{"seeds": ["0"], "weights": [NaN]}', "application/json", 422),
+    ],
+)
+def test_bodies_that_are_no_json_are_refused(client: TestClient, content, media_type, status) -> None:
+    assert problem(client.post("/v1/expand", content=content, headers={"content-type": media_type})).status == status
+
+
+def test_there_is_nothing_elsewhere(client: TestClient) -> None:
+    assert problem(client.get("/v1/nothing")).status == 404
+    assert problem(client.get("/v1/expand")).status == 405
+    assert problem(client.get("/docs")).status == 404
