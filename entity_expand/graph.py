@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from entity_expand.errors import BundleError
 from entity_expand.specs import GraphSpec, TensorSpec
 
 
-def read_spec(content: bytes) -> GraphSpec:
+def read_spec(content: bytes, file: str = "", outside: Sequence[str] = ()) -> GraphSpec:
     """Read the inputs and outputs of an ONNX file.
 
+    Args:
+        content: The file.
+        file: The one other file that may hold tensors, by its bare name.
+        outside: Names of exactly the tensors that it holds; none by default.
+
     Raises:
-        BundleError: The bytes are no ONNX file, point to other files (external data, compiled contexts), or use
-            operators that do not come with onnxruntime.
+        BundleError: The bytes are no ONNX file, point to other files than allowed (external data, compiled contexts),
+            or use operators that do not come with onnxruntime.
     """
     inputs: list[TensorSpec] = []
     outputs: list[TensorSpec] = []
     domains: set[str] = set()
     functions: set[str] = set()
+    external: list[str] = []
     for kind, number, value in _walk(memoryview(content), "model", 0):
-        if kind == "tensor" and (number == _EXTERNAL_DATA or (number, value) == _EXTERNAL_LOCATION):
+        if kind == "tensor" and (number == _EXTERNAL_DATA or (number, value) == _EXTERNAL_LOCATION) and not outside:
             raise BundleError("The graph keeps tensors in other files; a bundle's graph must hold all its data.")
+        if outside and _MESSAGES[kind].get(number) == "tensor" and isinstance(value, memoryview):
+            external += _external_name(value, file)
         if (kind, number) == ("node", 4) and isinstance(value, memoryview) and bytes(value) == b"EPContext":
             raise BundleError("The graph points to a compiled context; a bundle's graph must hold all its nodes.")
         if (kind, number) in (("node", 7), ("function", 10)):
@@ -31,6 +39,8 @@ def read_spec(content: bytes) -> GraphSpec:
     foreign = domains - functions - _OPERATORS
     if foreign:
         raise BundleError(f"The graph uses custom operators, of {', '.join(sorted(foreign))}; a bundle's must not.")
+    if sorted(external) != sorted(outside):
+        raise BundleError(f"The graph keeps the tensors {external[:9]} in {file}, expected {list(outside)}.")
     return GraphSpec(tuple(inputs), tuple(outputs))
 
 
@@ -114,6 +124,20 @@ def _varint(data: memoryview, position: int) -> tuple[int, int]:
         if byte < 128:
             return value, position
     raise BundleError("The graph is no ONNX file, or a broken one.")
+
+
+def _external_name(data: memoryview, file: str) -> list[str]:
+    """Return the name of a tensor that lies in another file, or []; that file must be `file`."""
+    name, is_outside = "", False
+    for number, value in _fields(data):
+        if number == 8:
+            name = _text(value)
+        is_outside |= number == _EXTERNAL_DATA or (number, value) == _EXTERNAL_LOCATION
+        if number == _EXTERNAL_DATA and isinstance(value, memoryview):
+            entry = {key: _text(text) for key, text in _fields(value)}
+            if entry.get(1) == "location" and entry.get(2) != file:
+                raise BundleError(f"The graph keeps tensors in {entry.get(2)!r}; only {file} is allowed.")
+    return [name] if is_outside else []
 
 
 def _tensor_spec(data: memoryview) -> TensorSpec:

@@ -29,8 +29,19 @@ def load_onnxruntime(extra: str = "cpu") -> Any:
         raise MissingExtraError("onnxruntime" if extra == "cpu" else "onnxruntime-gpu", extra) from problem
 
 
-def graph_session(content: bytes, providers: Sequence[str] = ("cpu",), threads: int | None = None) -> Any:
+def graph_session(
+    content: bytes,
+    providers: Sequence[str] = ("cpu",),
+    threads: int | None = None,
+    tables: Mapping[str, AnyArray] | None = None,
+) -> Any:
     """Load an ONNX file into an onnxruntime session.
+
+    Args:
+        content: The file.
+        providers: Execution providers by short or long name, in order of preference.
+        threads: Threads of one operator; None leaves it to onnxruntime.
+        tables: Tensors that the file leaves to others, by name; onnxruntime itself opens no file.
 
     Raises:
         MissingExtraError: onnxruntime is not installed.
@@ -48,6 +59,9 @@ def graph_session(content: bytes, providers: Sequence[str] = ("cpu",), threads: 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads or 0
+    if tables:
+        held = [onnxruntime.OrtValue.ortvalue_from_numpy(table) for table in tables.values()]
+        options.add_external_initializers(list(tables), held)
     try:
         session = onnxruntime.InferenceSession(content, options, providers=wanted)
     except Exception as problem:  # onnxruntime's errors share no other base
@@ -62,14 +76,23 @@ def graph_session(content: bytes, providers: Sequence[str] = ("cpu",), threads: 
 
 
 def run_graph(session: Any, feeds: Mapping[str, AnyArray]) -> Float32:
-    """Run an encoder graph on its five inputs by name, and return the feature (B, D) float32.
+    """Run an encoder graph on its inputs by name, and return the feature (B, D) float32.
+
+    Raises:
+        EncoderError: onnxruntime refuses the inputs or fails.
+    """
+    (found,) = run_session(session, ("feature",), feeds)
+    return found
+
+
+def run_session(session: Any, outputs: Sequence[str], feeds: Mapping[str, AnyArray]) -> list[AnyArray]:
+    """Run a graph on its inputs by name, and return the outputs that are asked for.
 
     Raises:
         EncoderError: onnxruntime refuses the inputs or fails.
     """
     try:
-        (feature,) = session.run(["feature"], dict(feeds))
+        found: list[AnyArray] = session.run(list(outputs), dict(feeds))
     except Exception as problem:  # onnxruntime's errors share no other base
         raise EncoderError(f"onnxruntime failed: {problem}") from problem
-    found: Float32 = feature
     return found

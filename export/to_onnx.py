@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 import onnx
@@ -132,12 +132,14 @@ def fused(model: Any) -> Any:
     return onnx_ir.serde.serialize_model(found)
 
 
-def cleaned(model: Any, spec: GraphSpec) -> bytes:
+def cleaned(model: Any, spec: GraphSpec, file: str = "", outside: Sequence[str] = ()) -> bytes:
     """Strip all text about the model's origin, and check what the graph declares.
 
     Args:
         model: An `onnx.ModelProto`; it is not changed.
         spec: What it must declare.
+        file: The one other file that may hold tensors, by its bare name.
+        outside: Names of exactly the tensors that it holds.
 
     Returns:
         An ONNX file without names of source files, times or other traces of this machine.
@@ -158,7 +160,7 @@ def cleaned(model: Any, spec: GraphSpec) -> bytes:
         _strip_nodes(function.node)
     content = cast(bytes, stripped.SerializeToString(deterministic=True))
     try:
-        differences = spec.differences(read_spec(content))
+        differences = spec.differences(read_spec(content, file, outside))
     except BundleError as problem:
         raise ParityError(f"The exported graph cannot be used: {problem}") from problem
     if differences:

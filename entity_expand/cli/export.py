@@ -8,7 +8,7 @@ from typing import Any, Literal
 import click
 
 from entity_expand.cli.export_triton import write_models
-from entity_expand.errors import MissingExtraError
+from entity_expand.cli.options import needing
 
 
 @click.command("export")
@@ -60,13 +60,8 @@ def command(
         return
     if bundle is None or corpus is None:
         raise click.UsageError("CHECKPOINT, BUNDLE and --corpus are needed; with --triton, a bundle alone will do.")
-    try:
+    with needing("export"):
         from export import ExportSettings, export_checkpoint
-    except ModuleNotFoundError as problem:
-        package = (problem.name or "").partition(".")[0]
-        if package in ("export", "training", "entity_expand", ""):
-            raise
-        raise MissingExtraError(package, "export") from problem
     settings = ExportSettings(
         optimise=optimise, samples_per_entity=samples_per_entity, seed=seed, any_corpus=any_corpus, checkpoint=which
     )

