@@ -23,6 +23,7 @@ EntityExpandError
 │       ├── OverloadedError    it has too much to do, or too little memory
 │       ├── ReadOnlyError      it takes no changes, as when its disk is full
 │       └── AccessError        it does not know the caller, or does not let them do this
+├── ExpansionError         what should be a saved expansion is none
 └── QueryError             an expansion was asked for that cannot be answered
     ├── UnknownSeedError   a seed names no entity
     └── AmbiguousSeedError a seed names more than one entity
@@ -136,6 +137,10 @@ class ReadOnlyError(ServerError):
 
 class AccessError(ServerError):
     """The server does not know the caller, or does not let them do this."""
+
+
+class ExpansionError(EntityExpandError):
+    """What should be a saved expansion is none, or one of another version."""
 
 
 class QueryError(EntityExpandError):

@@ -42,7 +42,7 @@ def expansion(query: ExpandQuery, facts: Facts, whole: Pool | None) -> Steps[Exp
     seeds, excluded = yield from _resolved(query)
     ranking = yield from ranked(query, seeds, query.size, excluded, facts, whole)
     records = yield from ask(Describe((*seeds.positions.tolist(), *ranking.positions.tolist())))
-    return _described(records, len(seeds), ranking)
+    return _described(records, query, ranking)
 
 
 def _refuse_what_is_to_come(query: ExpandQuery) -> None:
@@ -77,14 +77,15 @@ def _resolved(query: ExpandQuery) -> Steps[tuple[SeedSet, Int64]]:
     return SeedSet(np.array(seeds, dtype=np.int64), balanced(query.weights)), np.array(excluded, dtype=np.int64)
 
 
-def _described(records: Sequence[Record], seeds: int, ranking: Ranking) -> Expansion:
+def _described(records: Sequence[Record], query: ExpandQuery, ranking: Ranking) -> Expansion:
+    seeds = len(query.seeds)
     given = tuple(Seed(*_shown(record), record.evidence) for record in records[:seeds])
     columns = zip(records[seeds:], ranking.scores.tolist(), ranking.similarities.tolist(), strict=True)
     results = tuple(
         Result(rank, *_shown(record), record.evidence, score, similarity)
         for rank, (record, score, similarity) in enumerate(columns, 1)
     )
-    return Expansion(given, results, ranking.exact, ranking.fetches)
+    return Expansion(given, results, ranking.exact, ranking.fetches, query)
 
 
 def _shown(record: Record) -> tuple[str, str, Mapping[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import time
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from entity_expand.expand import expansion
 from entity_expand.files import confined
 from entity_expand.query import ExpandOptions, ExpandQuery, NewSeed
 from entity_expand.results import Expansion
+from entity_expand.results.expansion import Origin
+from entity_expand.results.session import following, next_query
 from entity_expand.stores.base import AsyncStore, Evidence, Reader, Steps, Store
 from entity_expand.stores.memory import MemoryStore
 from entity_expand.strategies.choice import settings_of
@@ -139,10 +142,31 @@ class Expander:
         while True:
             reader = self.store.begin(attempts.left())
             try:
-                return run_many([_steps(query, reader) for query in queries], reader, keep_errors)
+                found = run_many([_steps(query, reader) for query in queries], reader, keep_errors)
+                return [each if isinstance(each, QueryError) else self._owned(each) for each in found]
             except IndexChangedError:
                 if attempts.used_up():
                     raise
+
+    def _owned(self, expansion: Expansion) -> Expansion:
+        return dataclasses.replace(expansion, origin=Origin(self))
+
+    def more(self, expansion: Expansion, size: int | None = None, *, timeout: float | None = None) -> Expansion:
+        """Return the next page: what was accepted are further seeds, what was rejected negatives, and none comes again.
+
+        Args:
+            expansion: The page before, of the same index.
+            size: How many results; None for as many as were asked for at first.
+            timeout: As for `expand`.
+
+        Raises:
+            QueryError: As for `expand`.
+            StoreError: As for `expand`.
+        """
+        (found,) = self._run([next_query(expansion, size)], timeout, keep_errors=False)
+        if isinstance(found, QueryError):
+            raise found
+        return following(expansion, found)
 
     def picture(self, evidence: Sequence[Evidence]) -> Path | None:
         """Return the file of the first picture among some evidence; None if there is none inside the folder."""
@@ -214,3 +238,10 @@ class AsyncExpander:
             except IndexChangedError:
                 if attempts.used_up():
                     raise
+
+    async def more(self, expansion: Expansion, size: int | None = None, *, timeout: float | None = None) -> Expansion:
+        """Return the next page; as `Expander.more`."""
+        (found,) = await self.expand_many([next_query(expansion, size)], timeout=timeout)
+        if isinstance(found, QueryError):
+            raise found
+        return following(expansion, found)

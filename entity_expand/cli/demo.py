@@ -27,7 +27,7 @@ def command(seeds: tuple[str, ...], folder: Path, size: int, both_directions: fl
     from entity_expand.expander import Expander
     from entity_expand.files import write_text
     from entity_expand.plan import ExpandSettings
-    from entity_expand.show import page, table
+    from entity_expand.results.show import page, table
     from indexer import IndexSettings, index_corpus
 
     bundle = Bundle.open(bundle_path())

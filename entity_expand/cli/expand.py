@@ -35,12 +35,12 @@ def command(
     """Expand the set that SEEDS (ids, names or aliases) are examples of, over INDEX."""
     from entity_expand.expander import Expander
     from entity_expand.files import write_text
-    from entity_expand.show import as_dict, page, table
+    from entity_expand.results.show import page, table
 
     settings = expand_settings(both_directions, space, member_weight, no_rerank)
     with Expander.open(index, credentials=read_credentials(credentials)) as expander:
         expansion = expander.expand(seeds, size, exclude=exclude, settings=settings)
-        click.echo(json.dumps(as_dict(expansion), indent=2, ensure_ascii=False) if as_json else table(expansion))
+        click.echo(json.dumps(expansion.to_dict(), indent=2, ensure_ascii=False) if as_json else table(expansion))
         if html is not None:
             write_text(html, page(expansion, expander.picture))
             click.echo(f"The page is in {html}.", err=True)

@@ -24,6 +24,7 @@ PUBLIC = [
     "ExpandSettings",
     "Expander",
     "Expansion",
+    "ExpansionError",
     "Filter",
     "ImageError",
     "IndexChangedError",

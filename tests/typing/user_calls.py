@@ -112,3 +112,14 @@ def handle_any_error(seeds: list[str]) -> str | None:
     except EntityExpandError as error:
         return str(error)
     return None
+
+
+def curate(expander: Expander, folder: Path) -> tuple[str, ...]:
+    first: Expansion = expander.expand(["Norway", "Sweden"], 10)
+    second = first.accept(first.ids[0], "Iceland").reject("Greenland").undo().more(20)
+    second.to_json(folder / "set.json")
+    second.to_csv("set.csv")
+    table = Expansion.from_json(folder / "set.json").to_pandas()
+    rows: list[dict[str, object]] = expander.more(Expansion.from_dict(second.to_dict())).to_dicts()
+    print(len(table), rows[0]["name"], second.cutoff, second.results[0].confidence, second.results[0].rank_before)
+    return second.history.accepted + second.history.rejected + second.shown

@@ -1,4 +1,4 @@
-"""An expansion for people: a table for the terminal, a page with pictures, plain dictionaries."""
+"""An expansion for people: a table for the terminal, a page with pictures."""
 
 from __future__ import annotations
 
@@ -7,36 +7,14 @@ import io
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from entity_expand.errors import ImageError
 from entity_expand.image import open_picture
-from entity_expand.results import Expansion
+from entity_expand.results.expansion import Expansion
 from entity_expand.stores.base import Evidence
 
 _THUMBNAIL = 240
 _LONGEST_LINE = 76
-
-
-def as_dict(expansion: Expansion) -> dict[str, Any]:
-    """Return an expansion as what JSON can hold."""
-    return {
-        "seeds": [{"id": seed.id, "name": seed.name} for seed in expansion.seeds],
-        "exact": expansion.exact,
-        "fetches": expansion.fetches,
-        "results": [
-            {
-                "rank": result.rank,
-                "id": result.id,
-                "name": result.name,
-                "score": result.score,
-                "similarity": result.similarity,
-                "attributes": dict(result.attributes),
-                "evidence": [{"text": item.text, "image": item.image} for item in result.evidence],
-            }
-            for result in expansion.results
-        ],
-    }
 
 
 def _printable(text: str) -> str:
@@ -59,15 +37,18 @@ def table(expansion: Expansion) -> str:
     return "\n".join(lines)
 
 
-def _thumbnail(picture: Path | None) -> str:
-    """Return an <img> with the picture inside, or an empty frame if there is none that can be read."""
+def thumbnail(picture: Path, side: int) -> str:
+    """Return an <img> with the picture inside, or "" if it cannot be read.
+
+    Args:
+        picture: The file.
+        side: Longest side in pixels.
+    """
     try:
-        image = open_picture(picture) if picture is not None else None
+        image = open_picture(picture)
     except ImageError:
-        image = None
-    if image is None:
-        return '<div class="none">no picture</div>'
-    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
+        return ""
+    image.thumbnail((side, side))
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=85)
     return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}">'
@@ -82,9 +63,15 @@ def _marked(item: Evidence) -> str:
     return "".join(parts) + escape(item.text[done:])
 
 
+def marked_sentence(evidence: Sequence[Evidence]) -> str:
+    """Return the first sentence with the entity's mentions in bold, every character of the corpus escaped."""
+    return next((_marked(item) for item in evidence if item.text), "")
+
+
 def _card(name: str, note: str, evidence: Sequence[Evidence], picture: Path | None) -> str:
-    sentence = next((_marked(item) for item in evidence if item.text), "")
-    return f"<li>{_thumbnail(picture)}<h2>{escape(name)}</h2><p class=note>{escape(note)}</p><p>{sentence}</p></li>"
+    shown = "" if picture is None else thumbnail(picture, _THUMBNAIL)
+    frame = shown or '<div class="none">no picture</div>'
+    return f"<li>{frame}<h2>{escape(name)}</h2><p class=note>{escape(note)}</p><p>{marked_sentence(evidence)}</p></li>"
 
 
 def page(expansion: Expansion, picture_of: Callable[[Sequence[Evidence]], Path | None]) -> str:

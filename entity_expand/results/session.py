@@ -1,0 +1,96 @@
+"""Going on from an expansion: decisions about its results, and the query of the next page. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Sequence
+
+from entity_expand.errors import AmbiguousSeedError, QueryError
+from entity_expand.plan import ExpandSettings
+from entity_expand.query import ExpandQuery
+from entity_expand.results.expansion import Decision, Expansion, Verdict
+from entity_expand.stores.names import fold
+
+
+def decided(expansion: Expansion, verdict: Verdict, ids_or_names: Sequence[str]) -> Expansion:
+    """Return an expansion with one more decision.
+
+    Raises:
+        QueryError: Nobody is named, or somebody who was not shown.
+        AmbiguousSeedError: A name that several results have.
+    """
+    if not ids_or_names:
+        raise QueryError(f"Whom to {verdict}? Give ids or names of results.")
+    ids = tuple(dict.fromkeys(_identifier(expansion, text) for text in ids_or_names))
+    history = expansion.history
+    history = dataclasses.replace(history, decisions=(*history.decisions, Decision(verdict, ids)))
+    return dataclasses.replace(expansion, history=history)
+
+
+def undone(expansion: Expansion) -> Expansion:
+    """Return an expansion without its last decision.
+
+    Raises:
+        QueryError: There is none.
+    """
+    if not expansion.history.decisions:
+        raise QueryError("There is nothing to undo: no result was accepted or rejected.")
+    history = dataclasses.replace(expansion.history, decisions=expansion.history.decisions[:-1])
+    return dataclasses.replace(expansion, history=history)
+
+
+def _identifier(expansion: Expansion, text: str) -> str:
+    """Return the id that an id or a name stands for among the results that were shown."""
+    if not isinstance(text, str):
+        raise QueryError(f"A result is named by a text, its id or name, not by {type(text).__name__}.")
+    if text in expansion.shown:
+        return text
+    wanted = fold(text)
+    found = [result for result in expansion.results if fold(result.name) == wanted]
+    if len(found) > 1:
+        raise AmbiguousSeedError(text, tuple((result.id, result.name) for result in found))
+    if not found:
+        near = difflib.get_close_matches(text, expansion.names, n=3)
+        hint = f" Did you mean {', '.join(repr(name) for name in near)}?" if near else ""
+        raise QueryError(f"No result has the id or name {text!r}; those of earlier pages go by id.{hint}")
+    return found[0].id
+
+
+def next_query(expansion: Expansion, size: int | None = None) -> ExpandQuery:
+    """Return what to ask for the next page: accepted entities are seeds, rejected ones negatives, none comes again.
+
+    An accepted entity counts as much as the seeds do on average.
+
+    Raises:
+        QueryError: The size is out of range, or there are too many seeds by now.
+    """
+    query, history = expansion.query, expansion.history
+    first = {seed.id for seed in expansion.seeds[: len(query.seeds)]}
+    accepted = tuple(identifier for identifier in history.accepted if identifier not in first)
+    known = {*first, *accepted, *history.rejected}
+    weights = query.weights
+    if weights is not None:
+        weights = (*weights, *[sum(weights) / len(weights)] * len(accepted))
+    return dataclasses.replace(
+        query,
+        seeds=(*query.seeds, *accepted),
+        negative=(*query.negative, *history.rejected),
+        exclude=(*query.exclude, *(identifier for identifier in expansion.shown if identifier not in known)),
+        weights=weights,
+        size=query.size if size is None else size,
+        settings=_without_seeds(query.settings),
+    )
+
+
+def _without_seeds(settings: ExpandSettings | None) -> ExpandSettings | None:
+    """Return settings that leave all seeds out of the results: the first page has shown those that it does not."""
+    if settings is None or settings.search.compatible_seeds is None:
+        return settings
+    return dataclasses.replace(settings, search=dataclasses.replace(settings.search, compatible_seeds=None))
+
+
+def following(expansion: Expansion, found: Expansion) -> Expansion:
+    """Return what was found for `next_query` as the page after `expansion`."""
+    history = dataclasses.replace(expansion.history, shown=expansion.shown)
+    return dataclasses.replace(found, query=expansion.query, history=history)
