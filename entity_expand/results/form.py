@@ -6,7 +6,7 @@ import base64
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from entity_expand.config import to_mapping
 from entity_expand.errors import QueryError
@@ -14,9 +14,6 @@ from entity_expand.files import read_capped
 from entity_expand.query import ExpandQuery, NewSeed
 from entity_expand.results.expansion import Expansion, History, Result, Seed
 from entity_expand.stores.base import Evidence, Filter
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 FORMAT, VERSION = "entity-expand expansion", 1
 MOST_PICTURE_BYTES = 32 << 20
@@ -61,12 +58,13 @@ def query_form(query: ExpandQuery) -> dict[str, Any]:
 def _asked(seed: str | NewSeed) -> str | dict[str, Any]:
     if isinstance(seed, str):
         return seed
-    image = None if seed.image is None else base64.b64encode(_picture_bytes(seed.image)).decode()
-    return {"text": seed.text, "image": image, "name": seed.name}
+    picture = _picture(seed)
+    return {"text": seed.text, "image": picture and base64.b64encode(picture).decode(), "name": seed.name}
 
 
-def _picture_bytes(image: bytes | Path | Image.Image) -> bytes:
-    if isinstance(image, bytes):
+def _picture(seed: NewSeed) -> bytes | None:
+    image = seed.image
+    if image is None or isinstance(image, bytes):
         return image
     if isinstance(image, Path):
         return read_capped(image, MOST_PICTURE_BYTES, QueryError)
