@@ -80,10 +80,13 @@ def _resolved(query: ExpandQuery) -> Steps[tuple[SeedSet, Int64]]:
 def _described(records: Sequence[Record], query: ExpandQuery, ranking: Ranking) -> Expansion:
     seeds = len(query.seeds)
     given = tuple(Seed(*_shown(record), record.evidence) for record in records[:seeds])
-    columns = zip(records[seeds:], ranking.scores.tolist(), ranking.similarities.tolist(), strict=True)
+    before = {position: rank for rank, position in enumerate(ranking.joined.tolist(), 1)}
+    columns = zip(
+        records[seeds:], ranking.scores.tolist(), ranking.similarities.tolist(), ranking.positions.tolist(), strict=True
+    )
     results = tuple(
-        Result(rank, *_shown(record), record.evidence, score, similarity)
-        for rank, (record, score, similarity) in enumerate(columns, 1)
+        Result(rank, *_shown(record), record.evidence, score, similarity, rank_before=before[position])
+        for rank, (record, score, similarity, position) in enumerate(columns, 1)
     )
     return Expansion(given, results, ranking.exact, ranking.fetches, query)
 

@@ -29,12 +29,14 @@ _ROUNDING = 1e-5
 class Ranking:
     """The outcome of a plan: positions and scores by falling score, (T,) each.
 
-    `similarities` (T,) holds the mean over the seeds of what each adds to the score.
+    `similarities` (T,) holds the mean over the seeds of what each adds to the score, `joined` (T,) the positions in the
+    order that they had before they were ranked again.
     """
 
     positions: Int64
     scores: Float64
     similarities: Float64
+    joined: Int64
     exact: bool
     fetches: int
 
@@ -234,4 +236,5 @@ class Growth:
     def ranking(self, exact: bool, fetches: int) -> Ranking:
         """Return the members in their final order."""
         places, scores = self._search.ranking()
-        return Ranking(self._places[places], scores, self._search.similarities(places), exact, fetches)
+        similarities, joined = self._search.similarities(places), self._places[self._search.joined]
+        return Ranking(self._places[places], scores, similarities, joined, exact, fetches)

@@ -153,7 +153,8 @@ def rank_pool(pool: Pool, positions: Int64, seeds: Int64, size: int, settings: S
         The ranking; it is not exact, since nothing is known of the entities outside.
     """
     inside = search_whole(pool, seeds, size, settings, np.empty(0, dtype=np.int64))
-    return dataclasses.replace(inside, positions=positions[inside.positions], exact=False)
+    found, joined = positions[inside.positions], positions[inside.joined]
+    return dataclasses.replace(inside, positions=found, joined=joined, exact=False)
 
 
 def search_whole(
@@ -166,4 +167,4 @@ def search_whole(
     while len(search.members) < min(len(seeds) + size, pool.size - len(excluded)):
         search.step(search.window)
     places, scores = search.ranking()
-    return Ranking(places, scores, search.similarities(places), exact=True, fetches=0)
+    return Ranking(places, scores, search.similarities(places), search.joined.copy(), exact=True, fetches=0)

@@ -168,6 +168,11 @@ class SetSearch:
         return self._order[: self._count]
 
     @property
+    def joined(self) -> Int64:
+        """The places of those who will be results, in the order of joining; a view, valid until the next step."""
+        return self.members[self._left_out :]
+
+    @property
     def window(self) -> int:
         """The number of candidates that the next step examines."""
         return self._settings.window_at(self._count - self._left_out)

@@ -152,16 +152,17 @@ class _Lists:
         seeds, exact = np.arange(len(self.positions), self._pool.size), self._space.facts.exact and self.proved()
         places = leading(self._values, self._asked.size)
         found = _ranking(self._pool, self._asked, seeds, places, self._values, exact, self.fetches)
-        return dataclasses.replace(found, positions=self.positions[found.positions])
+        positions, joined = self.positions[found.positions], self.positions[found.joined]
+        return dataclasses.replace(found, positions=positions, joined=joined)
 
 
 def _ranking(
     pool: Pool, asked: Asked, seeds: Int64, places: Int64, values: Float64, exact: bool, fetches: int
 ) -> Ranking:
     """Return entities at `places` (T,) of a pool with their scores, ranked again if that is asked for."""
-    scores = values[places]
+    scores, joined = values[places], places
     if asked.settings.search.rerank:
         members = np.concatenate([seeds, places])
         places, scores = rank(pool, members, len(seeds), asked.settings.search, asked.seeds.weights)
     similarities = mean_gain(pool.gains(seeds)[:, places], asked.seeds.weights)
-    return Ranking(places, scores, similarities, exact, fetches)
+    return Ranking(places, scores, similarities, joined, exact, fetches)
