@@ -10,85 +10,94 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from entity_expand.errors import AmbiguousSeedError, QueryError, UnknownSeedError
+from entity_expand.errors import QueryError
 from entity_expand.growth import Ranking
 from entity_expand.pools import Pool
-from entity_expand.query import ExpandQuery, NewSeed
+from entity_expand.query import MOST_RESULTS, ExpandQuery, NewSeed
 from entity_expand.results import Expansion, Result, Seed
-from entity_expand.seeds import SeedSet, balanced
-from entity_expand.stores.base import Describe, Facts, Lookup, Record, Steps, Suggest, ask
+from entity_expand.scoring import EntityRows
+from entity_expand.seeds import SeedSet
+from entity_expand.seeds.resolve import Named, new_seeds, resolved
+from entity_expand.stores.base import Describe, Evidence, Facts, Record, Steps, ask
 from entity_expand.strategies.choice import ranked
-from entity_expand.types import Int64
-
-_MOST_READINGS = 20
+from entity_expand.strategies.negatives import DEEPER, away_from
 
 
-def expansion(query: ExpandQuery, facts: Facts, whole: Pool | None) -> Steps[Expansion]:
+def expansion(query: ExpandQuery, facts: Facts, whole: Pool | None, new: EntityRows | None = None) -> Steps[Expansion]:
     """Expand one set.
 
     Args:
         query: What is asked.
         facts: About the index.
         whole: All entities with their scores, if the store has them at hand for these settings.
+        new: The rows of the query's `new_seeds`, in their order; None if there are none.
 
     Raises:
         UnknownSeedError: A seed names nothing; near spellings are suggested.
         AmbiguousSeedError: A seed names several entities; they are listed.
         QueryError: A seed is given twice or also excluded, or the index cannot be asked in this way.
     """
-    _refuse_what_is_to_come(query)
-    seeds, excluded = yield from _resolved(query)
-    ranking = yield from ranked(query, seeds, query.size, excluded, facts, whole)
-    records = yield from ask(Describe((*seeds.positions.tolist(), *ranking.positions.tolist())))
-    return _described(records, query, ranking)
+    _refuse_what_cannot_be(query, new)
+    named = yield from resolved(query, new)
+    if query.negative:
+        deeper = min(query.size + DEEPER, MOST_RESULTS)
+        ranking = yield from ranked(query, named.seeds, deeper, named.excluded, facts, whole)
+        ranking = yield from away_from(named.negatives, named.seeds, ranking, query.size)
+    else:
+        ranking = yield from ranked(query, named.seeds, query.size, named.excluded, facts, whole)
+    return (yield from _described(query, named, ranking))
 
 
-def _refuse_what_is_to_come(query: ExpandQuery) -> None:
-    asked = {
-        "negative": query.negative,
-        "the strategy 'hybrid'": query.strategy == "hybrid",
-        "modality": query.modality,
-        "new seeds": [seed for seed in query.seeds if isinstance(seed, NewSeed)],
-    }
-    for name, value in asked.items():
+def _refuse_what_cannot_be(query: ExpandQuery, new: EntityRows | None) -> None:
+    for name, value in {"the strategy 'hybrid'": query.strategy == "hybrid", "modality": query.modality}.items():
         if value:
             raise QueryError(f"Expansion with {name} is not possible yet.")
+    if new is None and new_seeds(query):
+        raise QueryError(
+            "Some seeds are not in the index, and there is nothing to encode them with: open the expander with the "
+            "bundle that the index was made with."
+        )
 
 
-def _resolved(query: ExpandQuery) -> Steps[tuple[SeedSet, Int64]]:
-    """Return the seeds, in their order, and the positions of those excluded, rising."""
-    texts = (*(seed for seed in query.seeds if isinstance(seed, str)), *query.exclude)
-    found = yield from ask(Lookup(texts))
-    positions = []
-    for text, readings in zip(texts, found, strict=True):
-        if not readings:
-            raise UnknownSeedError(text, (yield from ask(Suggest(text, limit=3))))
-        if len(readings) > 1:
-            entities = [record.entity for record in (yield from ask(Describe(readings[:_MOST_READINGS])))]
-            raise AmbiguousSeedError(text, tuple((entity.id, entity.name) for entity in entities))
-        positions.append(readings[0])
-    seeds, excluded = positions[: len(query.seeds)], sorted(set(positions[len(query.seeds) :]))
-    if len(set(seeds)) != len(seeds):
-        raise QueryError(f"The seeds {list(query.seeds)} name the same entity more than once.")
-    if set(excluded) & set(seeds):
-        raise QueryError(f"The entities {list(query.exclude)} to exclude are among the seeds {list(query.seeds)}.")
-    return SeedSet(np.array(seeds, dtype=np.int64), balanced(query.weights)), np.array(excluded, dtype=np.int64)
-
-
-def _described(records: Sequence[Record], query: ExpandQuery, ranking: Ranking) -> Expansion:
-    seeds = len(query.seeds)
-    given = tuple(Seed(*_shown(record), record.evidence) for record in records[:seeds])
+def _described(query: ExpandQuery, named: Named, ranking: Ranking) -> Steps[Expansion]:
+    """Return a ranking, its seeds and its negatives as people are shown them."""
+    known = (named.seeds.stored, named.negatives.stored, ranking.positions)
+    records = yield from ask(Describe(tuple(position for part in known for position in part.tolist())))
+    seeds, negatives = len(known[0]), len(known[0]) + len(known[1])
     before = {position: rank for rank, position in enumerate(ranking.joined.tolist(), 1)}
-    columns = zip(
-        records[seeds:], ranking.scores.tolist(), ranking.similarities.tolist(), ranking.positions.tolist(), strict=True
-    )
+    ranks = [before[position] for position in ranking.positions.tolist()]
+    columns = zip(records[negatives:], ranking.scores.tolist(), ranking.similarities.tolist(), ranks, strict=True)
     results = tuple(
-        Result(rank, *_shown(record), record.evidence, score, similarity, rank_before=before[position])
-        for rank, (record, score, similarity, position) in enumerate(columns, 1)
+        Result(rank, *_shown(record), record.evidence, score, similarity, rank_before=rank_before)
+        for rank, (record, score, similarity, rank_before) in enumerate(columns, 1)
     )
-    return Expansion(given, results, ranking.exact, ranking.fetches, query)
+    new = new_seeds(query)
+    return Expansion(
+        _given(named.seeds, records[:seeds], new),
+        results,
+        ranking.exact,
+        ranking.fetches,
+        query,
+        negatives=_given(named.negatives, records[seeds:negatives], new),
+    )
+
+
+def _given(named: SeedSet, records: Sequence[Record], new: Sequence[NewSeed]) -> tuple[Seed, ...]:
+    """Return seeds in their order; `records` describes those of them that are in the index."""
+    known, shown = iter(records), []
+    for position in named.positions.tolist():
+        if position >= 0:
+            record = next(known)
+            shown.append(Seed(*_shown(record), record.evidence))
+        else:
+            seed = new[-1 - position]
+            shown.append(Seed("", seed.called, {}, (_evidence(seed),)))
+    return tuple(shown)
+
+
+def _evidence(seed: NewSeed) -> Evidence:
+    text, mentions = seed.sentence
+    return Evidence(text, mentions, None)
 
 
 def _shown(record: Record) -> tuple[str, str, Mapping[str, str]]:
