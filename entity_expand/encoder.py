@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from PIL import Image
@@ -20,7 +20,10 @@ from entity_expand.inputs import EncoderInput, Prepared
 from entity_expand.onnx_session import graph_session, run_graph
 from entity_expand.types import Float32
 
-__all__ = ["BATCH_SIZE", "Encoder", "EncoderInput", "FakeEncoder", "OnnxEncoder"]
+if TYPE_CHECKING:
+    from entity_expand.triton.encoder import TritonEncoder
+
+__all__ = ["BATCH_SIZE", "Encoder", "EncoderInput", "FakeEncoder", "OnnxEncoder", "open_encoder"]
 
 BATCH_SIZE = 32
 
@@ -107,6 +110,32 @@ class OnnxEncoder:
         if not np.isfinite(features).all():
             raise EncoderError("The graph yielded numbers that are not finite; export the bundle again.")
         return features
+
+
+def open_encoder(where: str | None, bundle: Bundle, *, threads: int | None = None) -> OnnxEncoder | TritonEncoder:
+    """Open an encoder for a bundle, here or on a server, and make sure that it works.
+
+    Args:
+        where: An execution provider such as "cpu" or "cuda", or a Triton server: triton://HOST:8001 by gRPC,
+            triton+http://HOST:8000 by HTTP. None for "cpu".
+        bundle: The bundle; a server must serve the models that were written for it.
+        threads: Threads of one operator, for an encoder that runs here.
+
+    Raises:
+        ConfigError: The address is wrong.
+        EncoderError: The provider is not available; `ModelMismatchError` if the server has other models.
+        ServerError: The server does not answer.
+        MissingExtraError: onnxruntime or tritonclient is not installed.
+    """
+    from entity_expand.triton.address import is_triton
+
+    if where is None or not is_triton(where):
+        return OnnxEncoder(bundle, providers=(where or "cpu",), threads=threads)
+    from entity_expand.triton.encoder import TritonEncoder
+
+    encoder = TritonEncoder(bundle, where)
+    encoder.check()
+    return encoder
 
 
 class FakeEncoder:

@@ -11,13 +11,14 @@ EntityExpandError
 ├── BundleError            a bundle is missing, damaged, of another version or does not fit
 │   └── ParityError        an exported graph differs from the model it came from
 ├── EncoderError           the encoder could not be loaded or refused its input
+│   └── ModelMismatchError a model server has another model than the one that is needed
 ├── StoreError             an index is missing, damaged, busy or does not fit
 │   ├── IndexMissingError  there is no index under this name
 │   ├── IndexMismatchError an index was made with another bundle, mapping or similarity
 │   ├── IndexChangedError  an index was changed while it was being read
 │   ├── StoreBusyError     another run is at work on the index
 │   ├── RejectedError      the search server took the index, but not all of its entities
-│   └── ServerError        the search server did not do what it was asked
+│   └── ServerError        a server (of searches, or of models) did not do what it was asked
 │       ├── UnreachableError   no answer came
 │       ├── DeadlineError      it took longer than allowed
 │       ├── OverloadedError    it has too much to do, or too little memory
@@ -81,6 +82,10 @@ class EncoderError(EntityExpandError):
     """The encoder could not be loaded or refused its input."""
 
 
+class ModelMismatchError(EncoderError):
+    """A model server lacks the model, or has it from another bundle or index, or declares something else."""
+
+
 class StoreError(EntityExpandError):
     """An index is missing, damaged, busy or does not fit the bundle it is opened with."""
 
@@ -106,10 +111,10 @@ class RejectedError(StoreError):
 
 
 class ServerError(StoreError):
-    """The search server did not do what it was asked.
+    """A server, of searches or of models, did not do what it was asked.
 
     Attributes:
-        status: Its HTTP status; None if no answer came.
+        status: Its HTTP status; None if no answer came, or it came by gRPC.
         reason: What it said, shortened.
     """
 

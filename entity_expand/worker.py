@@ -1,4 +1,4 @@
-"""A thread with an event loop, on which synchronous callers run what is asynchronous."""
+"""A thread with an event loop, on which synchronous callers run what is asynchronous, and which they share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
 from typing import Any, Generic, Protocol, TypeVar
 
-from entity_expand.errors import DeadlineError, UnreachableError
+from entity_expand.errors import DeadlineError, StoreError, UnreachableError
 from entity_expand.sending import Deadline
 
 T = TypeVar("T")
@@ -78,6 +78,49 @@ class Worker(Generic[C]):
             raise DeadlineError(f"The time limit of {deadline.seconds:g} s is over for {url}.") from None
         finally:
             future.cancel()
+
+
+class SharedWorker(Generic[C]):
+    """A worker that threads share. It may be used after a fork: the child makes a connection of its own.
+
+    Args:
+        make: Makes the connection; nothing is sent yet.
+    """
+
+    def __init__(self, make: Callable[[], C]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._worker = Worker(make())
+        self._closed = False
+
+    @property
+    def connection(self) -> C:
+        """The connection of this process."""
+        return self._worker.connection
+
+    def run(self, work: Callable[[C], Coroutine[Any, Any, T]], deadline: Deadline) -> T:
+        """Run something with the connection on the thread, wait for its result and return it.
+
+        Raises:
+            StoreError: This was closed.
+            UnreachableError: It was closed meanwhile.
+            DeadlineError: The thread did not answer in time.
+        """
+        with self._lock:
+            if self._closed:
+                raise StoreError(f"The connection to {self.connection.url} was closed; open another.")
+            if self._worker.process != os.getpid():
+                self._worker.finish()
+                self._worker = Worker(self._make())
+            worker = self._worker
+            worker.start()
+        return worker.run(work(worker.connection), deadline)
+
+    def close(self) -> None:
+        """Close the connection; what is under way fails. May be called again."""
+        with self._lock:
+            self._closed = True
+            self._worker.finish()
 
 
 def _finish(loop: asyncio.AbstractEventLoop, thread: threading.Thread, connection: Closable, process: int) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from entity_expand.cli.options import credentials_option, read_credentials
+from entity_expand.cli.options import credentials_option, encoder_options, read_credentials
 
 if TYPE_CHECKING:
     from entity_expand.elastic.bodies import VectorOptions
@@ -29,8 +29,7 @@ _METHODS = ("flat", "hnsw", "int8_flat", "int8_hnsw", "bbq_flat", "bbq_hnsw")
     help="Encode texts and pictures apart and give the pictures this weight, instead of showing both at once.",
 )  # fmt: skip
 @click.option("--split", help="Only samples of this split of the corpus.")
-@click.option("--provider", default="cpu", show_default=True, help="Where the encoder runs: cpu or cuda.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of the encoder; all cores by default.")
+@encoder_options
 @click.option("--table/--no-table", default=True, help="In a folder, keep the scores of all pairs, up to 1 GiB.")
 @click.option("--vectors", type=click.Choice(_METHODS), help="On a server: how to search. By size if not given.")
 @click.option("--element-type", type=click.Choice(["float", "bfloat16"]), help="Numbers of the vectors. [float]")
@@ -50,7 +49,7 @@ def build_command(
     modality: str,
     late_fusion: float | None,
     split: str | None,
-    provider: str,
+    where: str,
     threads: int | None,
     table: bool,
     credentials: Path | None,
@@ -63,7 +62,7 @@ def build_command(
     from entity_expand.bundle import Bundle
     from entity_expand.corpus import Corpus
     from entity_expand.elastic.address import is_address
-    from entity_expand.encoder import OnnxEncoder
+    from entity_expand.encoder import open_encoder
     from entity_expand.stores.writing import TABLE_BYTES
     from entity_expand.types import MODALITIES
     from indexer import IndexSettings, index_corpus
@@ -75,7 +74,7 @@ def build_command(
         raise click.UsageError(f"{names}: for an index on a search server, but {destination} is a folder.")
     known = read_credentials(credentials) if is_address(destination) else None
     opened = Bundle.open(bundle)
-    encoder = OnnxEncoder(opened, providers=(provider,), threads=threads)
+    encoder = open_encoder(where, opened, threads=threads)
     chosen = next(each for each in MODALITIES if each == modality)
     settings = IndexSettings(chosen, split, late_fusion, table_bytes=TABLE_BYTES if table else 0)
     with Corpus.open(corpus) as samples:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from entity_expand.cli.options import credentials_option, read_credentials
+from entity_expand.cli.options import credentials_option, encoder_options, read_credentials
 
 if TYPE_CHECKING:
     from indexer import ChangeReport
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 @click.argument("corpus", type=click.Path(path_type=Path))
 @click.option("--to", "url", required=True, metavar="URL", help="The index, https://host:9200/NAME.")
 @click.option("--entity", "ids", multiple=True, metavar="ID", help="Only this entity; may be repeated.")
-@click.option("--provider", default="cpu", show_default=True, help="Where the encoder runs: cpu or cuda.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of the encoder; all cores by default.")
+@encoder_options
 @click.option("--work", type=click.Path(path_type=Path), help="Folder for what must survive a kill. [the cache]")
 @credentials_option
 def upsert_command(
@@ -28,7 +27,7 @@ def upsert_command(
     corpus: Path,
     url: str,
     ids: tuple[str, ...],
-    provider: str,
+    where: str,
     threads: int | None,
     work: Path | None,
     credentials: Path | None,
@@ -36,12 +35,12 @@ def upsert_command(
     """Write entities of CORPUS that are new or have changed into the index in use; BUNDLE must be its own."""
     from entity_expand.bundle import Bundle
     from entity_expand.corpus import Corpus
-    from entity_expand.encoder import OnnxEncoder
+    from entity_expand.encoder import open_encoder
     from indexer import ElasticSettings, upsert_entities
 
     known = read_credentials(credentials)
     opened = Bundle.open(bundle)
-    encoder = OnnxEncoder(opened, providers=(provider,), threads=threads)
+    encoder = open_encoder(where, opened, threads=threads)
     with Corpus.open(corpus) as samples:
         report = upsert_entities(
             opened, encoder, samples, url, ids or None, settings=ElasticSettings(work=work), credentials=known

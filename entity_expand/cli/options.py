@@ -65,6 +65,22 @@ def credentials_option(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
+def encoder_options(command: Command) -> Command:
+    """Add the options for `open_encoder`."""
+    options = (
+        click.option(
+            "--encoder", "where", default="cpu", show_default=True, metavar="WHERE",
+            help="Where the encoder runs: cpu, cuda, or a Triton server: triton://host:8001, triton+http://host:8000.",
+        ),
+        click.option(
+            "--threads", type=click.IntRange(min=1), help="Threads of an encoder that runs here; all cores by default."
+        ),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def read_credentials(file: Path | None) -> Credentials:
     """Return the credentials of a file, or of the environment."""
     from entity_expand.elastic.address import credentials

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import threading
 from collections.abc import Generator
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from entity_expand.elastic.address import Address, Credentials
 from entity_expand.elastic.client import Client
 from entity_expand.elastic.exchange import Answer, Call
 from entity_expand.errors import ConfigError, StoreError
 from entity_expand.sending import Deadline, persist
-from entity_expand.worker import Worker
+from entity_expand.worker import SharedWorker
 
 __all__ = ["Answer", "AsyncConnection", "Call", "Connection", "Deadline", "drive", "drive_async"]
 
@@ -129,31 +127,15 @@ class Connection:
     ) -> None:
         """Prepare; the arguments and errors are those of `AsyncConnection`."""
         self.address = address
-        self._arguments: dict[str, Any] = {"credentials": credentials, "seed": seed, "response_cap": response_cap}
-        self._lock = threading.Lock()
-        self._worker = self._made()
-        self._closed = False
+        self._shared = SharedWorker(lambda: AsyncConnection(address, credentials, seed=seed, response_cap=response_cap))
 
     def send(self, call: Call, deadline: Deadline) -> Answer:
         """Send a call and return its answer; see `AsyncConnection.send`, also for the errors."""
-        with self._lock:
-            if self._closed:
-                raise StoreError(f"The connection to {self.address.url} was closed; open another.")
-            if self._worker.process != os.getpid():
-                self._worker.finish()
-                self._worker = self._made()
-            worker = self._worker
-            worker.start()
-        return worker.run(worker.connection.send(call, deadline), deadline)
+        return self._shared.run(lambda connection: connection.send(call, deadline), deadline)
 
     def close(self) -> None:
         """Close; calls under way fail. May be called again."""
-        with self._lock:
-            self._closed = True
-            self._worker.finish()
-
-    def _made(self) -> Worker[AsyncConnection]:
-        return Worker(AsyncConnection(self.address, **self._arguments))
+        self._shared.close()
 
     def __enter__(self) -> Connection:
         return self

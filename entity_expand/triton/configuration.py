@@ -9,12 +9,11 @@ from typing import Literal, TypeAlias
 
 from entity_expand.config import check, setting
 from entity_expand.specs import TensorSpec
-from entity_expand.triton.models import FINGERPRINT, LENGTHS, Model, wire_axes
+from entity_expand.triton.models import FINGERPRINT, LENGTHS, WIRE_TYPES, Model, wire_axes
 from entity_expand.triton.pbtxt import Value, Word
 from entity_expand.types import AnyArray
 
 Backend: TypeAlias = Literal["onnxruntime", "python"]
-_TYPES = {"int64": "TYPE_INT64", "float32": "TYPE_FP32"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +121,7 @@ def configuration(content: ModelContent, settings: RepositorySettings) -> dict[s
 def _tensor(tensor: TensorSpec, ragged: bool) -> dict[str, Value]:
     found: dict[str, Value] = {
         "name": tensor.name,
-        "data_type": Word(_TYPES[tensor.dtype]),
+        "data_type": Word("TYPE_" + WIRE_TYPES[tensor.dtype]),
         "dims": list(wire_axes(tensor)),
     }
     if len(tensor.axes) == 1:
@@ -148,6 +147,6 @@ def _warm_up(number: int, content: ModelContent) -> dict[str, Value]:
     for tensor in content.model.spec.inputs:
         row = warm_up.feeds[tensor.name]
         data: dict[str, Value] = {"input_data_file": f"{number}-{tensor.name}"} if row.any() else {"zero_data": True}
-        described = {"data_type": Word(_TYPES[tensor.dtype]), "dims": list(row.shape), **data}
+        described = {"data_type": Word("TYPE_" + WIRE_TYPES[tensor.dtype]), "dims": list(row.shape), **data}
         inputs.append({"key": tensor.name, "value": described})
     return {"name": f"warm-up {number}", "batch_size": warm_up.rows, "inputs": inputs}

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from entity_expand.bundle import Bundle
+from entity_expand.errors import ModelMismatchError
 from entity_expand.specs import GraphSpec, TensorSpec, Variant, encoder_spec, graph_file
 from entity_expand.types import Modality
 
 PREFIX = "entity-expand-"
 LENGTHS = "lengths"
 """Parameter of a model: the lengths that sentences have to be filled up to, as "8,16,32"; absent if any will do."""
+WIRE_TYPES = {"int64": "INT64", "float32": "FP32"}
+"""What a server calls the types of numbers."""
 FINGERPRINT = "fingerprint"
 """Parameter of a model: what it was made from, for people to read; its version says the same to programs."""
 
@@ -50,3 +55,56 @@ def version_of(fingerprint: str) -> int:
 def wire_axes(tensor: TensorSpec) -> tuple[int, ...]:
     """Return the axes of a tensor behind the batch, as a server declares them: -1 is free, one number a row is (1,)."""
     return tuple(-1 if isinstance(axis, str) else axis for axis in tensor.axes[1:]) or (1,)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """How a server runs a model.
+
+    Attributes:
+        max_batch: Most rows of one request.
+        lengths: To which rows are to be filled up, ascending; () for any.
+    """
+
+    max_batch: int
+    lengths: tuple[int, ...]
+
+    def length(self, longest: int) -> int:
+        """Return the length to fill up to when the longest row has this one."""
+        return next((each for each in self.lengths if each >= longest), longest)
+
+
+def check_served(model: Model, metadata: Mapping[str, Any], config: Mapping[str, Any], where: str) -> Served:
+    """Compare what a server says of a model with what it must be.
+
+    Args:
+        model: What it must be.
+        metadata: As the server answers, numbers perhaps as text.
+        config: Its configuration.
+        where: The server, for messages.
+
+    Raises:
+        ModelMismatchError: Inputs or outputs differ, or the configuration cannot be read.
+    """
+    try:
+        found = _declared(metadata["inputs"]), _declared(metadata["outputs"])
+        max_batch = int(config["max_batch_size"])
+        lengths = config.get("parameters", {}).get(LENGTHS, {}).get("string_value", "")
+        served = Served(max_batch, tuple(sorted(int(each) for each in lengths.split(",") if each)))
+    except (LookupError, TypeError, ValueError, AttributeError) as problem:
+        raise ModelMismatchError(f"{where} describes {model} in a way that cannot be read: {problem!r}.") from problem
+    expected = _expected(model.spec.inputs), _expected(model.spec.outputs)
+    if found != expected or max_batch < 1:
+        raise ModelMismatchError(
+            f"{where} serves {model} with inputs {found[0]}, outputs {found[1]} and batches up to {max_batch}, but "
+            f"{model.origin} needs {expected[0]} and {expected[1]}; serve the repository that was written for it."
+        )
+    return served
+
+
+def _declared(tensors: list[Mapping[str, Any]]) -> dict[str, tuple[str, tuple[int, ...]]]:
+    return {each["name"]: (str(each["datatype"]), tuple(int(axis) for axis in each["shape"])) for each in tensors}
+
+
+def _expected(tensors: tuple[TensorSpec, ...]) -> dict[str, tuple[str, tuple[int, ...]]]:
+    return {each.name: (WIRE_TYPES[each.dtype], (-1, *wire_axes(each))) for each in tensors}

@@ -32,6 +32,7 @@ PUBLIC = [
     "IndexMissingError",
     "MemoryStore",
     "MissingExtraError",
+    "ModelMismatchError",
     "NewSeed",
     "OverloadedError",
     "ParityError",
