@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
 from entity_expand.cli.options import credentials_option, read_credentials
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def limit_options(command: Command) -> Command:
+    """Add an option for each limit of `ServeSettings`; what is not given stays as it is."""
+    options = (
+        click.option("--workers", type=int, default=2, show_default=True, help="Requests worked on at once."),
+        click.option("--waiting", type=int, default=32, show_default=True, help="Requests that may wait beside these."),
+        click.option("--per-caller", type=int, default=16, show_default=True, help="Requests of one caller at once."),
+        click.option("--seconds", type=float, default=10.0, show_default=True, help="Time limit of a request."),
+        click.option("--most-results", "size", type=int, default=1_000, show_default=True, help="Per expansion."),
+        click.option("--most-seeds", "seeds", type=int, default=100, show_default=True, help="Per expansion."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @click.command("serve")
@@ -18,11 +37,27 @@ from entity_expand.cli.options import credentials_option, read_credentials
     "--pictures", type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of the pictures. [default: the corpus as it lay when it was indexed]",
 )  # fmt: skip
+@click.option(
+    "--api-key-file", type=click.Path(path_type=Path), metavar="FILE",
+    help="File with API keys, one a line, as KEY or NAME: KEY; needed for a --host beyond loopback.",
+)  # fmt: skip
+@limit_options
 @credentials_option
-def command(index: str, host: str, port: int, title: str, pictures: Path | None, credentials: Path | None) -> None:
+def command(
+    index: str,
+    host: str,
+    port: int,
+    title: str,
+    pictures: Path | None,
+    api_key_file: Path | None,
+    credentials: Path | None,
+    **limits: float,
+) -> None:
     """Answer requests over HTTP from INDEX, a folder or https://host:9200/NAME, until told to end."""
+    from entity_expand.config import from_mapping
     from entity_expand.errors import MissingExtraError
     from entity_expand.expander import Expander
+    from entity_expand.serve.keys import ApiKeys
     from entity_expand.serve.settings import ServeSettings
 
     try:
@@ -30,6 +65,10 @@ def command(index: str, host: str, port: int, title: str, pictures: Path | None,
     except ModuleNotFoundError as problem:
         raise MissingExtraError(problem.name or "fastapi", "serve") from problem
 
-    settings = ServeSettings(host, port, title or index.rstrip("/").rpartition("/")[2])
+    settings = from_mapping(
+        ServeSettings,
+        {"host": host, "port": port, "title": title or index.rstrip("/").rpartition("/")[2], **limits},
+    )
+    keys = None if api_key_file is None else ApiKeys.from_file(api_key_file)
     with Expander.open(index, pictures, credentials=read_credentials(credentials)) as expander:
-        serve(expander, settings)
+        serve(expander, settings, keys, listening=lambda url: click.echo(f"Serving {index} at {url}"))

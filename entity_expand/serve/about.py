@@ -8,6 +8,7 @@ from entity_expand._version import __version__
 from entity_expand.sending import Deadline
 from entity_expand.serve.answers import HealthAnswer, IndexAnswer
 from entity_expand.serve.http import PROBLEMS, Served, json_response
+from entity_expand.serve.metrics import MEDIA_TYPE
 from entity_expand.serve.service import Service, to_json
 
 router = APIRouter()
@@ -31,6 +32,12 @@ def _facts(service: Service, deadline: Deadline) -> dict[str, object]:
         "most_seeds": service.settings.seeds,
         "most_results": service.settings.size,
     }
+
+
+@router.get("/metrics", include_in_schema=False)
+async def metrics(service: Served) -> Response:
+    """Return what Prometheus reads."""
+    return Response(service.metrics.text(), media_type=MEDIA_TYPE)
 
 
 @router.get("/healthz", tags=["health"], summary="Alive", responses={200: {"model": HealthAnswer}})

@@ -116,11 +116,17 @@ class ProblemAnswer(BaseModel):
     title: str
     status: int
     detail: str
-    request_id: str
+    request_id: str = ""
     seed: str | None = None
     suggestions: list[str] | None = None
     readings: list[ReadingAnswer] | None = None
     errors: list[WrongAnswer] | None = None
+
+
+class BatchAnswer(BaseModel):
+    """One expansion per query, in their order, or what was wrong with the query."""
+
+    results: list[ExpansionAnswer | ProblemAnswer]
 
 
 def picture_address(evidence: Sequence[Evidence]) -> str | None:

@@ -11,17 +11,22 @@ from entity_expand._version import __version__
 from entity_expand.expander import Expander
 from entity_expand.serve import about, entities, expansions, pictures
 from entity_expand.serve.desk import Desk
+from entity_expand.serve.gate import Gate
+from entity_expand.serve.guard import Guard
 from entity_expand.serve.http import add_problems
+from entity_expand.serve.keys import ApiKeys
+from entity_expand.serve.metrics import Metrics
 from entity_expand.serve.service import Service
 from entity_expand.serve.settings import ServeSettings
 
 
-def create_app(expander: Expander, settings: ServeSettings | None = None) -> FastAPI:
+def create_app(expander: Expander, settings: ServeSettings | None = None, keys: ApiKeys | None = None) -> FastAPI:
     """Return the application that answers from an opened index; it does not close it.
 
     Args:
         expander: The index, perhaps with a bundle for seeds that are not in it.
         settings: Limits; None for the usual ones.
+        keys: Who may ask; None for whoever reaches it under a name of this machine.
     """
     settings = settings or ServeSettings()
     desk = Desk(settings.workers, settings.waiting)
@@ -40,7 +45,9 @@ def create_app(expander: Expander, settings: ServeSettings | None = None) -> Fas
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.service = Service(settings, expander, desk)
+    metrics = Metrics(lambda: desk.inside, expander.store.begin().facts.meta.entities)
+    app.state.service = Service(settings, expander, desk, metrics)
+    app.add_middleware(Guard, gate=Gate(settings, keys), metrics=metrics, settings=settings)
     add_problems(app)
     for module in (expansions, entities, pictures, about):
         app.include_router(module.router)

@@ -115,5 +115,11 @@ class ExpandForm(Form):
         )
 
 
+class BatchForm(Form):
+    """Several expansions, which a search server is asked for together."""
+
+    queries: list[ExpandForm] = Field(min_length=1, max_length=1_000)
+
+
 def _seeds(given: list[SeedForm], settings: ServeSettings) -> tuple[str | NewSeed, ...]:
     return tuple(each if isinstance(each, str) else each.seed(settings) for each in given)

@@ -21,17 +21,19 @@ Described: TypeAlias = dict[int | str, dict[str, Any]]
 _log = logging.getLogger(__name__)
 _STATUSES = {
     400: "The request cannot be read.",
+    401: "An API key is needed.",
+    408: "The body did not come in time.",
     413: "The body is too large.",
-    415: "The body is none of JSON.",
     422: "The request is not of the described form, or cannot be answered.",
+    429: "Too many requests of this caller at once; `Retry-After` says when to come back.",
     503: "Too much to do; `Retry-After` says when to come back.",
     504: "It took longer than allowed.",
 }
 _HTTP_KINDS = {
     400: ("unreadable", "The request cannot be read"),
-    401: ("key-missing", "An API key is needed"),
     404: ("not-found", "There is no such thing"),
     405: ("method", "This is not done here"),
+    408: ("slow", "The body did not come in time"),
     413: ("too-large", "The body is too large"),
 }
 

@@ -11,6 +11,7 @@ from entity_expand.drive import run
 from entity_expand.expander import Expander
 from entity_expand.sending import Deadline
 from entity_expand.serve.desk import Desk
+from entity_expand.serve.metrics import Metrics
 from entity_expand.serve.settings import ServeSettings
 from entity_expand.stores.base import Steps
 
@@ -25,11 +26,13 @@ class Service:
         settings: Limits.
         expander: The opened index.
         desk: Where work is done.
+        metrics: What is counted.
     """
 
     settings: ServeSettings
     expander: Expander
     desk: Desk
+    metrics: Metrics
 
     async def work(self, what: Callable[[Deadline], T]) -> T:
         """Do something on a thread, within the time that a request has; errors as for `Desk.run`."""

@@ -23,9 +23,11 @@ class ServeSettings:
         filter_values: Most values in a filter, all its keys together.
         picture_bytes: Largest picture that is taken or handed out.
         picture_pixels: Most pixels of such a picture, width times height.
+        body_bytes: Largest body of a request.
         seconds: How long a request may take, waiting for its turn included.
         workers: How many requests are worked on at once.
         waiting: How many more may wait for their turn; others are told to come back.
+        per_caller: How many requests of one caller, a key or else an address, may be under way.
     """
 
     host: str = "127.0.0.1"
@@ -37,9 +39,11 @@ class ServeSettings:
     filter_values: int = setting(200, low=1, high=10_000)
     picture_bytes: int = setting(8 << 20, low=1, high=32 << 20)
     picture_pixels: int = setting(32_000_000, low=1, high=64_000_000)
+    body_bytes: int = setting(16 << 20, low=1, high=1 << 30)
     seconds: float = setting(10.0, low=0.01, high=600.0)
     workers: int = setting(2, low=1, high=256)
     waiting: int = setting(32, low=0, high=10_000)
+    per_caller: int = setting(16, low=1, high=10_000)
 
     def __post_init__(self) -> None:
         check(self)

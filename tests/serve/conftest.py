@@ -30,6 +30,6 @@ def expander(world: Path) -> Iterator[Expander]:
 
 @pytest.fixture
 def client(expander: Expander) -> Iterator[TestClient]:
-    settings = ServeSettings(title="places", seeds=5, size=20, filter_values=4)
+    settings = ServeSettings(title="places", seeds=5, size=20, batch=5, filter_values=4)
     with TestClient(create_app(expander, settings), base_url="http://127.0.0.1") as opened:
         yield opened

@@ -9,21 +9,14 @@ from fastapi.testclient import TestClient
 
 from entity_expand import Expander, Filter
 from entity_expand.serve.answers import (
+    BatchAnswer,
     EntitiesAnswer,
     ExpansionAnswer,
     IndexAnswer,
-    ProblemAnswer,
     WholeEntityAnswer,
 )
+from serve.helpers import problem
 from serve.worlds import COUNT, SCRIPT
-
-
-def problem(response) -> ProblemAnswer:
-    """What was answered instead of a result."""
-    assert response.headers["content-type"] == "application/problem+json"
-    found = ProblemAnswer.model_validate(response.json())
-    assert found.status == response.status_code and "Traceback" not in response.text
-    return found
 
 
 def test_an_expansion_is_that_of_the_library(client: TestClient, expander: Expander) -> None:
@@ -132,6 +125,22 @@ def test_an_ambiguous_seed_is_a_problem_with_readings(client: TestClient) -> Non
 def test_what_is_wrong_with_a_query_is_said(client: TestClient, body: dict, said: str) -> None:
     found = problem(client.post("/v1/expand", json=body))
     assert found.status == 422 and said in found.detail
+
+
+def test_a_batch_is_one_by_one(client: TestClient) -> None:
+    good, unknown = {"seeds": ["3", "6"], "size": 4}, {"seeds": ["Mercuri"]}
+    long, broken = {"seeds": ["3"], "size": 21}, {"seeds": [{"image": "bm8gcGljdHVyZQ=="}]}
+    response = client.post("/v1/expand/batch", json={"queries": [unknown, good, long, broken, good]})
+    assert response.status_code == 200
+    found = response.json()["results"]
+    assert found[1] == found[4] == client.post("/v1/expand", json=good).json()
+    assert [each.get("type", "").rpartition(":")[2] for each in found] == ["unknown-seed", "", "query", "picture", ""]
+    assert len(BatchAnswer.model_validate(response.json()).results) == 5
+
+
+def test_a_batch_has_a_limit(client: TestClient) -> None:
+    asked = {"queries": [{"seeds": ["0"]}] * 6}
+    assert "at most 5 expansions" in problem(client.post("/v1/expand/batch", json=asked)).detail
 
 
 @pytest.mark.parametrize(
