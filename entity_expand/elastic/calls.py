@@ -17,6 +17,7 @@ from entity_expand.elastic.searches import Searches, SearchOptions, View
 from entity_expand.elastic.state import IndexState, missing, read_state
 from entity_expand.errors import IndexMissingError, ServerError
 from entity_expand.stores.base import Describe, Find, Lookup, Matching, Nearest, Request, Rows, Suggest
+from entity_expand.stores.facets import Facets
 
 T = TypeVar("T")
 Calls: TypeAlias = Generator[Call, Answer, T]
@@ -72,6 +73,8 @@ def _kinds(
                 kinds.append(([number], _single(searches.matching(request, options.allow_scripts))))
             case Find():
                 kinds.append(([number], _single(searches.find(request))))
+            case Facets():
+                kinds.append(([number], _single(searches.facets(request))))
             case Rows() | Lookup() | Describe():
                 grouped.setdefault(type(request), []).append(number)
             case Suggest():

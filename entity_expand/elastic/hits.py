@@ -105,6 +105,14 @@ def record_in(hit: Mapping[str, Any]) -> Record:
         raise _foreign(hit, repr(problem)) from problem
 
 
+def attributes_in(hit: Mapping[str, Any]) -> dict[str, str]:
+    """Return the attributes of the entity of a hit."""
+    try:
+        return dict(hit["_source"]["attributes"])
+    except (KeyError, TypeError, ValueError) as problem:
+        raise _foreign(hit, repr(problem)) from problem
+
+
 def rows_in(hits: Found, dimension: int) -> EntityRows:
     """Return the rows of the entities of hits, in their order."""
     packed = [hit.get("_source", {}).get("rows", "") for hit in hits]

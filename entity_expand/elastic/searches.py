@@ -18,6 +18,7 @@ from entity_expand.elastic.hits import (
     RANKED,
     Body,
     Found,
+    attributes_in,
     by_place,
     documents_at,
     only,
@@ -30,7 +31,18 @@ from entity_expand.elastic.hits import (
 from entity_expand.elastic.state import IndexState
 from entity_expand.errors import ConfigError
 from entity_expand.scoring import EntityRows
-from entity_expand.stores.base import Describe, Find, Hits, Lookup, Matching, Nearest, Record, Rows, Suggest
+from entity_expand.stores.base import (
+    Describe,
+    Find,
+    Hits,
+    Lookup,
+    Matching,
+    Nearest,
+    Record,
+    Rows,
+    Suggest,
+)
+from entity_expand.stores.facets import FACETED, Facet, Facets, facets_of
 from entity_expand.stores.names import fold
 from entity_expand.types import Int64
 
@@ -203,6 +215,13 @@ def find(asked: Find) -> Searches[tuple[int, ...]]:
     query = {"bool": {"must": [begins], "should": [whole]}}
     (hits,) = yield [{"query": query, "size": min(asked.limit, MOST_HITS), "sort": order, **only("place")}]
     return tuple(value_of(hits, "place"))
+
+
+def facets(asked: Facets) -> Searches[tuple[Facet, ...]]:
+    """Count the values of attributes."""
+    query = {"bool": {"filter": [{"range": {"place": {"lt": FACETED}}}, {"exists": {"field": "attributes"}}]}}
+    hits = yield from _pages(query, MOST_HITS, {"_source": ["attributes"], "track_total_hits": False})
+    return facets_of((attributes_in(hit) for hit in hits), asked.limit)
 
 
 def describe(asked: Sequence[Describe], view: View) -> Searches[list[list[Record]]]:

@@ -5,13 +5,20 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from entity_expand._version import __version__
+from entity_expand.drive import run
+from entity_expand.query import STRATEGIES
 from entity_expand.sending import Deadline
 from entity_expand.serve.answers import HealthAnswer, IndexAnswer
 from entity_expand.serve.http import PROBLEMS, Served, json_response
 from entity_expand.serve.metrics import MEDIA_TYPE
 from entity_expand.serve.service import Service, to_json
+from entity_expand.stores.base import Facts, Steps, ask
+from entity_expand.stores.facets import Facet, Facets
 
 router = APIRouter()
+
+_VALUES = 200
+_TO_COME = ("hybrid",)
 
 
 @router.get("/v1/index", tags=["index"], summary="The index", responses={200: {"model": IndexAnswer}, **PROBLEMS})
@@ -21,17 +28,39 @@ async def index(service: Served) -> Response:
 
 
 def _facts(service: Service, deadline: Deadline) -> dict[str, object]:
-    facts = service.expander.store.begin(deadline.left()).facts
+    reader = service.expander.store.begin(deadline.left())
+    facts, settings = reader.facts, service.settings
     return {
-        "title": service.settings.title,
+        "title": settings.title,
         "entities": facts.meta.entities,
         "modality": facts.meta.modality,
         "exact": facts.exact,
         "written_by": facts.meta.written_by,
         "version": __version__,
-        "most_seeds": service.settings.seeds,
-        "most_results": service.settings.size,
+        "strategies": [each for each in STRATEGIES if each not in _TO_COME and (each != "both" or _pairs(facts))],
+        "attributes": [_attribute(facet) for facet in service.facets.get(lambda: run(_facets(), reader))],
+        "limits": {
+            "seeds": settings.seeds,
+            "results": settings.size,
+            "batch": settings.batch,
+            "filter_values": settings.filter_values,
+            "picture_bytes": settings.picture_bytes,
+            "body_bytes": settings.body_bytes,
+        },
     }
+
+
+def _pairs(facts: Facts) -> bool:
+    return "pair" in facts.largest_norms
+
+
+def _facets() -> Steps[tuple[Facet, ...]]:
+    return (yield from ask(Facets(_VALUES)))
+
+
+def _attribute(facet: Facet) -> dict[str, object]:
+    values = [{"value": value, "entities": count} for value, count in facet.counts.items()]
+    return {"key": facet.key, "values": values, "distinct": facet.distinct}
 
 
 @router.get("/metrics", include_in_schema=False)

@@ -25,7 +25,7 @@ class EvidenceAnswer(BaseModel):
 class SeedAnswer(BaseModel):
     """What a seed was resolved to."""
 
-    id: str
+    id: str = Field(description='"" for a seed that is not in the index.')
     name: str
     attributes: dict[str, str]
     evidence: list[EvidenceAnswer]
@@ -37,16 +37,38 @@ class ResultAnswer(SeedAnswer):
     rank: int = Field(ge=1)
     score: float = Field(description="What the list is sorted by.")
     similarity: float = Field(description="Mean over the seeds of what each adds to the score.")
+    confidence: float | None = Field(ge=0, le=1, description="Calibrated; null without a calibration.")
+    rank_before: int | None = Field(ge=1, description="Before the list was ranked again.")
+
+
+class DecisionAnswer(BaseModel):
+    """What a person said of some results at once."""
+
+    verdict: Literal["accept", "reject"]
+    ids: list[str]
+
+
+class HistoryAnswer(BaseModel):
+    """What happened before and on a page of results."""
+
+    decisions: list[DecisionAnswer]
+    shown: list[str]
 
 
 class ExpansionAnswer(BaseModel):
-    """The rest of the set."""
+    """The rest of the set, in the form that `Expansion.from_dict` reads once `pictures` is left out."""
 
+    format: Literal["entity-expand expansion"]
+    version: Literal[1]
+    query: dict[str, Any] = Field(description="What was asked.")
     seeds: list[SeedAnswer]
+    negatives: list[SeedAnswer]
     results: list[ResultAnswer]
+    cutoff: int | None = Field(description="How many of the first results are likely members; null for unknown.")
     exact: bool = Field(description="Whether the list is the one that a full scan at every step gives.")
     fetches: int = Field(ge=0)
-    pictures: dict[str, str] = Field(description="Id of a seed or result -> address of its picture.")
+    history: HistoryAnswer
+    pictures: dict[str, str] = Field(description="Id of a seed, negative or result -> address of its picture.")
 
 
 class EntityAnswer(BaseModel):
@@ -74,6 +96,32 @@ class WholeEntityAnswer(EntityAnswer):
     pictures: list[str | None] = Field(description="Address of the picture of each piece of evidence.")
 
 
+class ValueAnswer(BaseModel):
+    """A value of an attribute."""
+
+    value: str
+    entities: int
+
+
+class AttributeAnswer(BaseModel):
+    """An attribute that filters can use."""
+
+    key: str
+    values: list[ValueAnswer] = Field(description="The most frequent first.")
+    distinct: int = Field(description="How many values there are; `values` may hold fewer.")
+
+
+class LimitsAnswer(BaseModel):
+    """How much may be asked at once."""
+
+    seeds: int
+    results: int
+    batch: int
+    filter_values: int
+    picture_bytes: int
+    body_bytes: int
+
+
 class IndexAnswer(BaseModel):
     """What the service answers from."""
 
@@ -83,8 +131,9 @@ class IndexAnswer(BaseModel):
     exact: bool = Field(description="Whether nearest entities are always the true ones.")
     written_by: str = Field(description="Version that wrote the index.")
     version: str = Field(description="Version of the service.")
-    most_seeds: int
-    most_results: int
+    strategies: list[str] = Field(description="What `strategy` may be; the first is what null stands for.")
+    attributes: list[AttributeAnswer]
+    limits: LimitsAnswer
 
 
 class HealthAnswer(BaseModel):
@@ -141,23 +190,9 @@ def evidence_form(evidence: Sequence[Evidence]) -> list[dict[str, Any]]:
 
 def expansion_form(expansion: Expansion) -> dict[str, Any]:
     """Return an expansion as `ExpansionAnswer` describes it."""
-    shown: tuple[Seed | Result, ...] = (*expansion.seeds, *expansion.results)
+    shown: tuple[Seed | Result, ...] = (*expansion.seeds, *expansion.negatives, *expansion.results)
     addresses = ((each.id, picture_address(each.evidence)) for each in shown)
-    return {
-        "seeds": [_shown(seed) for seed in expansion.seeds],
-        "results": [
-            {"rank": result.rank, **_shown(result), "score": result.score, "similarity": result.similarity}
-            for result in expansion.results
-        ],
-        "exact": expansion.exact,
-        "fetches": expansion.fetches,
-        "pictures": {key: address for key, address in addresses if address is not None},
-    }
-
-
-def _shown(each: Seed | Result) -> dict[str, Any]:
-    attributes, evidence = dict(each.attributes), evidence_form(each.evidence)
-    return {"id": each.id, "name": each.name, "attributes": attributes, "evidence": evidence}
+    return {**expansion.to_dict(), "pictures": {key: address for key, address in addresses if address is not None}}
 
 
 def entity_form(record: Record) -> dict[str, Any]:

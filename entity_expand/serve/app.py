@@ -18,6 +18,7 @@ from entity_expand.serve.keys import ApiKeys
 from entity_expand.serve.metrics import Metrics
 from entity_expand.serve.service import Service
 from entity_expand.serve.settings import ServeSettings
+from entity_expand.serve.static import add_page
 
 
 def create_app(expander: Expander, settings: ServeSettings | None = None, keys: ApiKeys | None = None) -> FastAPI:
@@ -51,4 +52,5 @@ def create_app(expander: Expander, settings: ServeSettings | None = None, keys: 
     add_problems(app)
     for module in (expansions, entities, pictures, about):
         app.include_router(module.router)
+    add_page(app)
     return app

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from entity_expand.config import from_mapping
 from entity_expand.errors import QueryError
 from entity_expand.image import open_picture
+from entity_expand.plan import ExpandSettings
 from entity_expand.query import MOST_RESULTS, MOST_SEEDS, ExpandQuery, NewSeed, Strategy
 from entity_expand.serve.settings import ServeSettings
 from entity_expand.stores.base import Filter
@@ -48,8 +50,8 @@ class NewSeedForm(Form):
             content = base64.b64decode(self.image, validate=True)
         except (binascii.Error, ValueError) as problem:
             raise QueryError(f"The picture of a new seed is no base64: {problem}.") from None
-        limits = {"max_bytes": settings.picture_bytes, "max_pixels": settings.picture_pixels}
-        return NewSeed(self.text, open_picture(content, **limits), self.name)
+        open_picture(content, max_bytes=settings.picture_bytes, max_pixels=settings.picture_pixels)
+        return NewSeed(self.text, content, self.name)
 
 
 SeedForm: TypeAlias = Text | NewSeedForm
@@ -76,6 +78,31 @@ class FilterForm(Form):
         return Filter(dict(self.attributes), self.name_prefix)
 
 
+class SearchForm(Form):
+    """How the set grows and is ranked; see `SearchSettings`."""
+
+    window: int = Field(default=1, ge=1, le=100)
+    window_growth: float = Field(default=2.5, ge=0, le=100)
+    window_step: int = Field(default=20, ge=1, le=10_000)
+    rerank: bool = True
+    rank_weight: float = Field(default=9.0, ge=0, le=1e6)
+    member_weight: float = Field(default=1.0, ge=0, le=1)
+
+
+class SettingsForm(Form):
+    """How the expansion is computed; see `ExpandSettings`."""
+
+    both_directions: float = Field(default=0.0, ge=0, le=1e6)
+    space: Literal["heads", "features"] = "heads"
+    search: SearchForm = SearchForm()
+    pool_size: int = Field(default=1_000, ge=1, le=10_000)
+    max_fetches: int | None = Field(default=None, ge=1, le=100)
+
+    def settings(self) -> ExpandSettings:
+        """Return them as the library takes them."""
+        return from_mapping(ExpandSettings, self.model_dump())
+
+
 class ExpandForm(Form):
     """What is asked of an expansion."""
 
@@ -85,12 +112,13 @@ class ExpandForm(Form):
     weights: list[Weight] | None = Field(None, max_length=MOST_SEEDS, description="How much each seed counts.")
     exclude: list[Text] = Field(default_factory=list, max_length=10_000, description="What must not come back.")
     filter: FilterForm | None = None
+    settings: SettingsForm | None = Field(None, description="How it is computed; null for the paper's way.")
     strategy: Strategy | None = Field(None, description="How the seeds make a list; null for the paper's way.")
     modality: Modality | None = Field(None, description="What is compared; null for what the index was made with.")
     rerank: bool | None = Field(None, description="Whether the list is ranked again at the end.")
 
     def query(self, settings: ServeSettings) -> ExpandQuery:
-        """Return it as the library takes it; pictures are decoded here.
+        """Return it as the library takes it; pictures are checked here.
 
         Raises:
             QueryError: It is above the limits of the service, or cannot be answered.
@@ -107,6 +135,7 @@ class ExpandForm(Form):
             size,
             tuple(self.exclude),
             None if self.filter is None else self.filter.filter(settings),
+            None if self.settings is None else self.settings.settings(),
             negative=_seeds(self.negative, settings),
             weights=self.weights,
             strategy=self.strategy,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from entity_expand.drive import run
 from entity_expand.expander import Expander
@@ -14,8 +16,25 @@ from entity_expand.serve.desk import Desk
 from entity_expand.serve.metrics import Metrics
 from entity_expand.serve.settings import ServeSettings
 from entity_expand.stores.base import Steps
+from entity_expand.stores.facets import Facet
 
 T = TypeVar("T")
+
+
+class Kept(Generic[T]):
+    """Something that is made anew when it is older than so many seconds; safe for use from several threads."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._found: tuple[float, T] | None = None
+
+    def get(self, make: Callable[[], T]) -> T:
+        """Return what is kept, or else what `make` returns."""
+        with self._lock:
+            if self._found is None or time.monotonic() - self._found[0] > self._seconds:
+                self._found = time.monotonic(), make()
+            return self._found[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +46,14 @@ class Service:
         expander: The opened index.
         desk: Where work is done.
         metrics: What is counted.
+        facets: The attributes, as of lately.
     """
 
     settings: ServeSettings
     expander: Expander
     desk: Desk
     metrics: Metrics
+    facets: Kept[tuple[Facet, ...]] = field(default_factory=lambda: Kept(60.0))
 
     async def work(self, what: Callable[[Deadline], T]) -> T:
         """Do something on a thread, within the time that a request has; errors as for `Desk.run`."""

@@ -35,6 +35,7 @@ from entity_expand.stores.base import (
     Suggest,
     VectorField,
 )
+from entity_expand.stores.facets import Facets
 from entity_expand.stores.names import Names
 from entity_expand.types import AnyArray, Float64, Int64
 
@@ -179,6 +180,8 @@ class MemoryStore:
                 return self._names.suggestions(text, limit)
             case Find(prefix, limit):
                 return self._names.beginning(prefix, limit)
+            case Facets(limit):
+                return self._names.facets(limit)
             case Describe(positions):
                 return self.records(positions)
             case Matching(filtered):

@@ -16,6 +16,7 @@ import numpy as np
 
 from entity_expand.errors import StoreError
 from entity_expand.stores.base import Evidence, Filter, Record
+from entity_expand.stores.facets import FACETED, Facet, facets_of
 from entity_expand.types import Entity, Int64
 
 _SCHEMA = """
@@ -116,6 +117,11 @@ class Names:
             "GROUP BY position ORDER BY max(folded = ?) DESC, name, position LIMIT ?"
         )
         return tuple(row[0] for row in self._all(query, (folded, folded + _LAST_CHARACTER, folded, limit)))
+
+    def facets(self, limit: int) -> tuple[Facet, ...]:
+        """Return the attributes with at most `limit` values each."""
+        rows = self._all("SELECT attributes FROM entity WHERE position < ?", (FACETED,))
+        return facets_of((_decoded(row[0], {}) for row in rows), limit)
 
     def matching(self, filtered: Filter) -> Int64:
         """Return the positions of the entities that the attributes and the name prefix of a filter let through."""

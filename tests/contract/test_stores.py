@@ -20,6 +20,7 @@ from entity_expand import (
     UnknownSeedError,
 )
 from entity_expand.stores.base import VECTOR_FIELDS, Describe, Find, Lookup, Matching, Nearest, Rows, Suggest
+from entity_expand.stores.facets import Facet, Facets
 
 NONE = np.empty(0, dtype=np.int64)
 SPACES = [
@@ -178,6 +179,15 @@ def test_suggestions_are_spelled_alike(store) -> None:
 )
 def test_entities_are_found_by_how_a_name_begins(store, prefix: str, limit: int, found: list[int]) -> None:
     assert store.begin().answer([Find(prefix, limit)]) == [tuple(found)]
+
+
+def test_attributes_are_counted(store) -> None:
+    (found,) = store.begin().answer([Facets(2)])
+    assert found == (
+        Facet("half", {"high": COUNT // 2, "low": COUNT // 2}, 2),
+        Facet("kind", {"k0": COUNT // 3 + 1, "k1": COUNT // 3}, 3),
+    )
+    assert [list(facet.counts) for facet in found] == [["high", "low"], ["k0", "k1"]]
 
 
 def test_entities_are_described_in_the_order_asked_for(store) -> None:

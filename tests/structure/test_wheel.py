@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 PACKAGES = {"entity_expand", "export", "indexer", "training"}
-DATA = {".py", ".typed", ".toml", ".txt", ".json", ".jsonl", ".onnx", ".npy", ".html", ".md"}
+DATA = {".py", ".typed", ".toml", ".txt", ".json", ".jsonl", ".onnx", ".npy", ".html", ".md", ".css", ".js", ".svg"}
 HEAVY = {
     "matplotlib", "onnx", "onnxruntime", "onnxscript", "pyarrow", "tensorboard", "timm", "torch", "torchvision",
     "transformers",
