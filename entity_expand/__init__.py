@@ -35,7 +35,8 @@ from entity_expand.errors import (
     UnknownSeedError,
     UnreachableError,
 )
-from entity_expand.expander import AsyncExpander, Expander
+from entity_expand.expander import Expander
+from entity_expand.front.awaiting import AsyncExpander
 from entity_expand.plan import ExpandSettings
 from entity_expand.query import ExpandQuery, NewSeed
 from entity_expand.results import Expansion, Result, Seed

@@ -15,30 +15,29 @@ from entity_expand.growth import Ranking
 from entity_expand.pools import Pool
 from entity_expand.query import MOST_RESULTS, ExpandQuery, NewSeed
 from entity_expand.results import Expansion, Result, Seed
-from entity_expand.scoring import EntityRows
 from entity_expand.seeds import SeedSet
-from entity_expand.seeds.resolve import Named, new_seeds, resolved
+from entity_expand.seeds.encode import new_seeds
+from entity_expand.seeds.resolve import Named, resolved
 from entity_expand.stores.base import Describe, Evidence, Facts, Record, Steps, ask
 from entity_expand.strategies.choice import ranked
 from entity_expand.strategies.negatives import DEEPER, away_from
 
 
-def expansion(query: ExpandQuery, facts: Facts, whole: Pool | None, new: EntityRows | None = None) -> Steps[Expansion]:
+def expansion(query: ExpandQuery, facts: Facts, whole: Pool | None) -> Steps[Expansion]:
     """Expand one set.
 
     Args:
         query: What is asked.
         facts: About the index.
         whole: All entities with their scores, if the store has them at hand for these settings.
-        new: The rows of the query's `new_seeds`, in their order; None if there are none.
 
     Raises:
         UnknownSeedError: A seed names nothing; near spellings are suggested.
         AmbiguousSeedError: A seed names several entities; they are listed.
         QueryError: A seed is given twice or also excluded, or the index cannot be asked in this way.
     """
-    _refuse_what_cannot_be(query, new)
-    named = yield from resolved(query, new)
+    _refuse_what_is_to_come(query)
+    named = yield from resolved(query)
     if query.negative:
         deeper = min(query.size + DEEPER, MOST_RESULTS)
         ranking = yield from ranked(query, named.seeds, deeper, named.excluded, facts, whole)
@@ -48,15 +47,10 @@ def expansion(query: ExpandQuery, facts: Facts, whole: Pool | None, new: EntityR
     return (yield from _described(query, named, ranking))
 
 
-def _refuse_what_cannot_be(query: ExpandQuery, new: EntityRows | None) -> None:
+def _refuse_what_is_to_come(query: ExpandQuery) -> None:
     for name, value in {"the strategy 'hybrid'": query.strategy == "hybrid", "modality": query.modality}.items():
         if value:
             raise QueryError(f"Expansion with {name} is not possible yet.")
-    if new is None and new_seeds(query):
-        raise QueryError(
-            "Some seeds are not in the index, and there is nothing to encode them with: open the expander with the "
-            "bundle that the index was made with."
-        )
 
 
 def _described(query: ExpandQuery, named: Named, ranking: Ranking) -> Steps[Expansion]:

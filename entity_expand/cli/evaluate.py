@@ -66,7 +66,7 @@ def command(
     """Expand all queries over INDEX and print MAP@K and P@K."""
     from entity_expand.corpus import read_queries, read_truth
     from entity_expand.evaluate import evaluate
-    from entity_expand.expander import open_store
+    from entity_expand.front.common import open_store
 
     settings = expand_settings(both_directions, space, member_weight, no_rerank)
     if compatible:

@@ -19,7 +19,7 @@ def scorer_command(index: str, folder: Path, credentials: Path | None) -> None:
     A scorer is an ONNX graph that holds the rows of all entities: seeds go in, ranked candidates come out.
     """
     from entity_expand.elastic.address import is_address
-    from entity_expand.expander import open_store
+    from entity_expand.front.common import open_store
 
     with needing("export"):
         from export.scorer import write_scorer_of

@@ -9,8 +9,8 @@ import numpy as np
 
 from entity_expand.errors import AmbiguousSeedError, QueryError, UnknownSeedError
 from entity_expand.query import ExpandQuery, NewSeed
-from entity_expand.scoring import EntityRows
 from entity_expand.seeds import SeedSet, balanced
+from entity_expand.seeds.encode import Encode, new_seeds
 from entity_expand.stores.base import Describe, Lookup, Steps, Suggest, ask
 from entity_expand.types import Int64
 
@@ -32,17 +32,8 @@ class Named:
     excluded: Int64
 
 
-def new_seeds(query: ExpandQuery) -> tuple[NewSeed, ...]:
-    """Return the seeds of a query that are not in the index, and behind them such negatives."""
-    return tuple(given for given in (*query.seeds, *query.negative) if isinstance(given, NewSeed))
-
-
-def resolved(query: ExpandQuery, new: EntityRows | None) -> Steps[Named]:
-    """Look up what a query names.
-
-    Args:
-        query: What is asked.
-        new: Rows of its `new_seeds`, in their order; None if there are none.
+def resolved(query: ExpandQuery) -> Steps[Named]:
+    """Look up what a query names, and have encoded what is not in the index.
 
     Raises:
         UnknownSeedError: A name stands for nothing; near spellings are suggested.
@@ -60,6 +51,8 @@ def resolved(query: ExpandQuery, new: EntityRows | None) -> Steps[Named]:
     if set(others) & set(seeds):
         barred = _shown([*query.negative, *query.exclude])
         raise QueryError(f"Among the seeds {_shown(query.seeds)} are some of {barred}: negatives, or excluded.")
+    unknown = new_seeds(query)
+    new = (yield from ask(Encode(unknown))) if unknown else None
     return Named(
         SeedSet(np.array(seeds, dtype=np.int64), balanced(query.weights), new),
         SeedSet(np.array(negatives, dtype=np.int64), (), new),

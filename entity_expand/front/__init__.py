@@ -1,0 +1,1 @@
+"""What `Expander` and `AsyncExpander` share, and the latter."""

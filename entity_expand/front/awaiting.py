@@ -1,0 +1,136 @@
+"""`AsyncExpander`: expansion that is awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
+
+from entity_expand.drive import run_many_async
+from entity_expand.elastic.address import Credentials, is_address
+from entity_expand.elastic.address import credentials as find_credentials
+from entity_expand.errors import IndexChangedError, QueryError
+from entity_expand.expand import expansion
+from entity_expand.expander import Expander
+from entity_expand.front.common import Attempts, first_picture, open_encoder
+from entity_expand.query import ExpandOptions, ExpandQuery, NewSeed
+from entity_expand.results import Expansion
+from entity_expand.results.session import following, next_query
+from entity_expand.seeds.encode import AsyncEncodingReader, EncodesSeeds
+from entity_expand.stores.base import AsyncStore, Evidence, Facts
+from entity_expand.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from entity_expand.encoder import Encoder
+
+
+class AsyncExpander:
+    """Expands sets over one index without blocking; for one event loop.
+
+    An index on a search server is awaited. Over an embedded index, and where new seeds are encoded, the work is done in
+    a thread.
+
+    Args:
+        store: The opened index.
+        pictures: Folder that the pictures' paths are relative to. None: the corpus as it lay when it was indexed.
+        encoder: Encodes seeds that are not in the index; None refuses such.
+    """
+
+    def __init__(
+        self, store: AsyncStore | MemoryStore, pictures: Path | str | None = None, encoder: EncodesSeeds | None = None
+    ) -> None:
+        self.store = store
+        self.encoder = encoder
+        self._pictures = pictures
+
+    @classmethod
+    async def open(
+        cls,
+        index: Path | str,
+        pictures: Path | str | None = None,
+        *,
+        credentials: Credentials | None = None,
+        bundle: Path | str | None = None,
+        encoder: Encoder | None = None,
+    ) -> AsyncExpander:
+        """Open an index folder, or an index on a search server; arguments and errors as for `Expander.open`."""
+        encoding = await asyncio.to_thread(open_encoder, bundle, encoder)
+        store: AsyncStore | MemoryStore
+        if isinstance(index, str) and is_address(index):
+            from entity_expand.elastic.store import AsyncElasticStore
+
+            store = await AsyncElasticStore.open(index, credentials or find_credentials(None, os.environ))
+        else:
+            store = await asyncio.to_thread(MemoryStore.open, index)
+        opened = cls(store, pictures, encoding)
+        try:
+            if encoding is not None:
+                encoding.check((await opened._facts()).meta)
+        except BaseException:
+            await opened.close()
+            raise
+        return opened
+
+    async def __aenter__(self) -> AsyncExpander:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the store."""
+        if isinstance(self.store, MemoryStore):
+            self.store.close()
+        else:
+            await self.store.close()
+
+    async def expand(
+        self,
+        seeds: Sequence[str | NewSeed],
+        size: int = 100,
+        *,
+        timeout: float | None = None,
+        **options: Unpack[ExpandOptions],
+    ) -> Expansion:
+        """Return the rest of the set that the seeds are examples of; as `Expander.expand`."""
+        return await self._one(ExpandQuery(seeds, size, **options), timeout)
+
+    async def expand_many(
+        self, queries: Sequence[ExpandQuery], *, return_errors: bool = False, timeout: float | None = None
+    ) -> list[Expansion | QueryError]:
+        """Expand several sets side by side; as `Expander.expand_many`."""
+        store = self.store
+        if isinstance(store, MemoryStore):
+            many = Expander(store, self._pictures, self.encoder).expand_many
+            return await asyncio.to_thread(many, queries, return_errors=return_errors, timeout=timeout)
+        attempts = Attempts(timeout)
+        while True:
+            reader = AsyncEncodingReader(await store.begin(attempts.left()), self.encoder)
+            try:
+                runs = [expansion(query, reader.facts, whole=None) for query in queries]
+                return await run_many_async(runs, reader, return_errors)
+            except IndexChangedError:
+                if attempts.used_up():
+                    raise
+
+    async def more(self, expansion: Expansion, size: int | None = None, *, timeout: float | None = None) -> Expansion:
+        """Return the next page; as `Expander.more`."""
+        return following(expansion, await self._one(next_query(expansion, size), timeout))
+
+    async def picture(self, evidence: Sequence[Evidence]) -> Path | None:
+        """Return the file of the first picture among some evidence; as `Expander.picture`."""
+        return first_picture(evidence, self._pictures, await self._facts())
+
+    async def _one(self, query: ExpandQuery, timeout: float | None) -> Expansion:
+        (found,) = await self.expand_many([query], timeout=timeout)
+        if isinstance(found, QueryError):
+            raise found
+        return found
+
+    async def _facts(self) -> Facts:
+        store = self.store
+        if isinstance(store, MemoryStore):
+            return await asyncio.to_thread(lambda: store.facts)
+        return (await store.begin()).facts

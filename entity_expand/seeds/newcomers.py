@@ -1,0 +1,123 @@
+"""Seeds that are not in the index, encoded as its entities were when it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from entity_expand.bundle import Bundle
+from entity_expand.encoder import Encoder, EncoderInput, OnnxEncoder
+from entity_expand.errors import ConfigError, ImageError, IndexMismatchError, QueryError
+from entity_expand.image import open_picture
+from entity_expand.query import NewSeed
+from entity_expand.scoring import EntityRows, entity_rows, head_rows, head_statistics, predicted_rows
+from entity_expand.stores.base import IndexMeta
+from entity_expand.types import Float64, Modality
+
+# An entity that has only the kind that counts nothing is still what that kind says; as when an index is made.
+_LEAST_SHARE = 1e-9
+
+
+class SeedEncoder:
+    """Makes rows of new seeds: their features by the encoder, their head rows by the bundle's ridge map.
+
+    Safe for use from several threads if the encoder is.
+
+    Args:
+        bundle: The bundle that the index was made with.
+        encoder: In place of the bundle's own graph run with onnxruntime.
+
+    Raises:
+        ConfigError: The encoder does not fit the bundle.
+        MissingExtraError: onnxruntime is needed and not installed.
+    """
+
+    def __init__(self, bundle: Bundle, encoder: Encoder | None = None) -> None:
+        self.bundle = bundle
+        self.encoder: Encoder = OnnxEncoder(bundle) if encoder is None else encoder
+        if self.encoder.dimension != bundle.dimension:
+            raise ConfigError(
+                f"The encoder yields {self.encoder.dimension} numbers, the bundle's head takes {bundle.dimension}."
+            )
+        self._vocabulary = head_rows(bundle.head_weight, bundle.head_bias)
+        self._statistics = head_statistics(self._vocabulary)
+
+    @classmethod
+    def open(cls, bundle: Path | str | None, encoder: Encoder | None) -> SeedEncoder | None:
+        """Open a bundle to encode with; None if neither is given.
+
+        Raises:
+            BundleError: The bundle is missing or damaged.
+            ConfigError: An encoder without a bundle, or one that does not fit it.
+        """
+        if bundle is not None:
+            return cls(Bundle.open(bundle), encoder)
+        if encoder is not None:
+            raise ConfigError("An encoder alone gives no scores: name the bundle that the index was made with, too.")
+        return None
+
+    def check(self, meta: IndexMeta) -> None:
+        """See that the index was made with the bundle.
+
+        Raises:
+            IndexMismatchError: It was made with another.
+        """
+        if meta.bundle != self.bundle.fingerprint:
+            raise IndexMismatchError(
+                f"The index was made with the bundle {meta.bundle[:12]}, not with {self.bundle.fingerprint[:12]} of "
+                f"{self.bundle.path}; open it with that one, or build it again."
+            )
+
+    def rows(self, seeds: Sequence[NewSeed], meta: IndexMeta) -> EntityRows:
+        """Return the rows of new seeds, in their order, as the index would hold them.
+
+        Args:
+            seeds: S of them.
+            meta: What the index is made of.
+
+        Raises:
+            QueryError: A seed lacks what the index compares, or its picture cannot be read.
+            IndexMismatchError: The index was made with another bundle.
+            EncoderError: The encoder failed.
+        """
+        self.check(meta)
+        features = self._features(seeds, meta)
+        own = predicted_rows(features, self.bundle.ridge)
+        return entity_rows(features, own, self._vocabulary, self._statistics)
+
+    def _features(self, seeds: Sequence[NewSeed], meta: IndexMeta) -> Float64:
+        """Return (S, D): of each seed what is seen of it, weighed as the index weighs its kinds."""
+        shares: dict[Modality, float] = {meta.modality: 1.0}
+        if meta.late_fusion is not None:
+            shares = {"text": 1 - meta.late_fusion, "picture": meta.late_fusion}
+        inputs, owners, weights = [], [], []
+        for number, seed in enumerate(seeds):
+            seen = [modality for modality in shares if _shows(seed, modality)]
+            if not seen:
+                raise QueryError(f"The index compares {meta.modality}s, and the new seed {seed.called!r} has none.")
+            inputs += [_input(seed, modality) for modality in seen]
+            owners += [number] * len(seen)
+            weights += [max(shares[modality], _LEAST_SHARE) for modality in seen]
+        features = np.zeros((len(seeds), self.bundle.dimension))
+        np.add.at(features, owners, self.encoder.encode(inputs) * np.array(weights)[:, None])
+        total = np.bincount(owners, weights, len(seeds)).astype(np.float64)
+        return features / total[:, None]
+
+
+def _shows(seed: NewSeed, modality: Modality) -> bool:
+    has = {"text": bool(seed.text.strip()), "picture": seed.image is not None}
+    return has[modality] if modality != "both" else True
+
+
+def _input(seed: NewSeed, modality: Modality) -> EncoderInput:
+    """Return what the encoder is shown; a picture that cannot be read is refused here, where encoders leave it out."""
+    text, mentions = ("", ()) if modality == "picture" else seed.sentence
+    image = None if modality == "text" else seed.image
+    if image is not None:
+        try:
+            open_picture(image)
+        except ImageError as problem:
+            raise QueryError(f"The picture of the new seed {seed.called!r} cannot be used: {problem}") from problem
+    return EncoderInput(text, mentions, image)
