@@ -90,7 +90,7 @@ def test_files(tmp_path):
         read_toml(tmp_path / "none.toml", Outer)
 
 
-@pytest.mark.parametrize("name", ["paper", "tiny-cupl", "demo"])
+@pytest.mark.parametrize("name", ["paper", "tiny-cupl", "demo", "experts", "pooled"])
 def test_the_example_files_are_valid(name):
     config = TrainingConfig.read(CONFIGS / f"{name}.toml")
     assert from_mapping(TrainingConfig, to_mapping(config)) == config
@@ -102,6 +102,8 @@ def test_the_example_files_are_valid(name):
         (TextSettings, {"backbone": "scratch", "trained_layers": 1}),
         (TextSettings, {"backbone": "scratch", "trained_layers": -1, "width": 30, "heads": 4}),
         (TextSettings, {"vectors": "minilm"}),
+        (TextSettings, {"read_layers": (2,)}),
+        (TextSettings, {"trained_layers": 0, "read_layers": (4, 2)}),
         (VisionSettings, {"backbone": "scratch"}),
         (VisionSettings, {"tokens": "patches", "size": 100}),
         (VisionSettings, {"tokens": "patches", "size": 96, "pool": 2}),
