@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import click
 
-from entity_expand.cli.export_triton import write_models
+from entity_expand.cli.export_triton import triton_options, write_models
 from entity_expand.cli.options import needing
 
 
@@ -23,22 +23,7 @@ from entity_expand.cli.options import needing
 @click.option("--optimise/--plain", default=True, show_default=True,
               help="Fuse operators for onnxruntime, or keep to standard ONNX.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option(
-    "--triton",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Also write a model repository for Triton; with an exported bundle in place of CHECKPOINT, only that.",
-)
-@click.option(
-    "--backend",
-    type=click.Choice(["onnxruntime", "python"]),
-    default="onnxruntime",
-    show_default=True,
-    help="What runs the models on Triton: onnxruntime for GPUs, python on the CPU.",
-)
-@click.option("--tensorrt", is_flag=True, help="On Triton, let TensorRT run what it can.")
-@click.option("--instances", type=click.IntRange(1, 256), default=1, show_default=True,
-              help="On Triton, copies of each model, on each GPU or on the CPU.")  # fmt: skip
+@triton_options
 def command(
     source: Path,
     bundle: Path | None,
@@ -53,7 +38,8 @@ def command(
 ) -> None:
     """Turn CHECKPOINT into the folder BUNDLE, which runs without torch.
 
-    The graph is compared with the model on the training corpus; if they differ, nothing is written.
+    The graph is compared with the model on the training corpus; if they differ, nothing is written. With --triton, an
+    exported bundle may stand in the place of CHECKPOINT, alone.
     """
     if bundle is None and corpus is None and triton is not None:
         write_models(source, triton, **repository)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from entity_expand.config import check, setting
@@ -68,18 +69,20 @@ class ModelContent:
         graph: The ONNX file.
         fingerprint: What it was made from.
         on_gpu: Whether "onnxruntime" runs it on a GPU.
-        padding: What shorter rows are filled up with when requests are put together, by input.
+        tensorrt: Whether TensorRT may be asked to.
         lengths: To which clients fill rows up, so that requests have one shape and can be put together; () for any.
         warm_up: Run when the model is loaded.
+        beside: A file that the graph refers to.
     """
 
     model: Model
     graph: bytes
     fingerprint: str
     on_gpu: bool
-    padding: Mapping[str, float]
+    tensorrt: bool
     lengths: tuple[int, ...]
     warm_up: tuple[WarmUp, ...]
+    beside: Path | None = None
 
 
 def configuration(content: ModelContent, settings: RepositorySettings) -> dict[str, Value]:
@@ -89,8 +92,8 @@ def configuration(content: ModelContent, settings: RepositorySettings) -> dict[s
     if content.lengths:
         parameters[LENGTHS] = ",".join(map(str, content.lengths))
     if settings.backend == "python":
-        parameters |= {"threads": str(settings.threads), "padding": json.dumps(dict(content.padding))}
-    ragged = content.padding if settings.backend == "python" else {}
+        parameters |= {"threads": str(settings.threads), "padding": json.dumps(dict(content.model.padding))}
+    ragged = content.model.padding if settings.backend == "python" else {}
     config: dict[str, Value] = {
         "name": content.model.name,
         "backend": settings.backend,
@@ -111,7 +114,7 @@ def configuration(content: ModelContent, settings: RepositorySettings) -> dict[s
                 "max_queue_size": settings.queue,
             },
         }
-    if settings.tensorrt and on_gpu:
+    if settings.tensorrt and content.tensorrt and on_gpu:
         precision = {"key": "precision_mode", "value": "FP16" if content.model.name.endswith("fp16") else "FP32"}
         accelerator: Value = {"name": "tensorrt", "parameters": precision}
         config["optimization"] = {"execution_accelerators": {"gpu_execution_accelerator": accelerator}}

@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from entity_expand.bundle import Bundle
 from entity_expand.errors import ModelMismatchError
-from entity_expand.specs import GraphSpec, TensorSpec, Variant, encoder_spec, graph_file
-from entity_expand.types import Modality
+from entity_expand.scorer_folder import ScorerFolder
+from entity_expand.specs import GraphSpec, TensorSpec, Variant, encoder_spec, graph_file, scorer_spec
+from entity_expand.types import AnyArray, Modality
 
 PREFIX = "entity-expand-"
 LENGTHS = "lengths"
-"""Parameter of a model: the lengths that sentences have to be filled up to, as "8,16,32"; absent if any will do."""
+"""Parameter of a model: the lengths that free axes have to be filled up to, as "8,16,32"; absent if any will do."""
 WIRE_TYPES = {"int64": "INT64", "float32": "FP32"}
 """What a server calls the types of numbers."""
 FINGERPRINT = "fingerprint"
@@ -29,12 +32,15 @@ class Model:
         version: Number of its version. It stands for the content, so a server cannot answer with another one.
         spec: What its graph takes and gives.
         origin: What it was made from, for messages: "the bundle at PATH".
+        padding: What shorter rows are filled up with, so that requests have one shape, by input; other inputs have no
+            axis whose length is free.
     """
 
     name: str
     version: int
     spec: GraphSpec
     origin: str
+    padding: Mapping[str, int]
 
     def __str__(self) -> str:
         return f"{self.name}, version {self.version}"
@@ -44,7 +50,15 @@ def encoder_model(bundle: Bundle, modality: Modality = "both", variant: Variant 
     """Return the model that a bundle's encoder graph becomes."""
     name = PREFIX + graph_file(modality, variant).removesuffix(".onnx")
     spec = encoder_spec(bundle.dimension, bundle.image.size, modality)
-    return Model(name, version_of(bundle.fingerprint), spec, f"the bundle at {bundle.path}")
+    padding = {"input_ids": bundle.tokenizer.padding_id, "attention_mask": 0} if modality != "picture" else {}
+    return Model(name, version_of(bundle.fingerprint), spec, f"the bundle at {bundle.path}", padding)
+
+
+def scorer_model(folder: ScorerFolder) -> Model:
+    """Return the model that a scorer becomes."""
+    padding = {"seeds": -1, "weights": 0, "excluded": -1}
+    version = version_of(folder.fingerprint)
+    return Model(PREFIX + "scorer", version, scorer_spec(folder.width), f"the scorer at {folder.path}", padding)
 
 
 def version_of(fingerprint: str) -> int:
@@ -69,9 +83,16 @@ class Served:
     max_batch: int
     lengths: tuple[int, ...]
 
-    def length(self, longest: int) -> int:
-        """Return the length to fill up to when the longest row has this one."""
-        return next((each for each in self.lengths if each >= longest), longest)
+    def filled_up(self, model: Model, feeds: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+        """Return the inputs with free axes as long as the server wants them; what is longer than any stays as it is."""
+        found = dict(feeds)
+        for name, filler in model.padding.items():
+            length = max(1, feeds[name].shape[1])  # an axis of length 0 cannot be sent
+            length = next((each for each in self.lengths if each >= length), length)
+            more = length - feeds[name].shape[1]
+            if more:
+                found[name] = np.pad(feeds[name], ((0, 0), (0, more)), constant_values=filler)
+        return found
 
 
 def check_served(model: Model, metadata: Mapping[str, Any], config: Mapping[str, Any], where: str) -> Served:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from entity_expand import files
 from entity_expand.bundle import Bundle
+from entity_expand.scorer_folder import ScorerFolder
 from entity_expand.specs import Variant
 from entity_expand.triton.configuration import (
     ModelContent,
@@ -17,28 +19,27 @@ from entity_expand.triton.configuration import (
     configuration,
     warm_up_files,
 )
-from entity_expand.triton.models import Model, encoder_model
+from entity_expand.triton.models import Model, encoder_model, scorer_model
 from entity_expand.triton.pbtxt import written
 from entity_expand.types import AnyArray, Modality
 
 _PROGRAM = Path(__file__).with_name("program.py")
 _SHORTEST = 8
+_SEEDS = (4, 16, 64, 256, 1024)
 
 
 def encoder_content(bundle: Bundle, modality: Modality, variant: Variant, settings: RepositorySettings) -> ModelContent:
     """Return the model of one encoder graph of a bundle; the graph in 8-bit integers stays on the CPU everywhere."""
     model = encoder_model(bundle, modality, variant)
-    text = modality != "picture"
-    lengths = tuple(_lengths(bundle.text.max_length)) if text and settings.backend == "onnxruntime" else ()
-    tried = lengths or (bundle.text.max_length,)
-    warm_up = [WarmUp(_warm_feeds(bundle, model, length)) for length in tried]
+    lengths = tuple(_lengths(bundle.text.max_length)) if model.padding and settings.backend == "onnxruntime" else ()
+    warm_up = [WarmUp(_sentence(bundle, model, length)) for length in lengths or (bundle.text.max_length,)]
     warm_up.append(WarmUp(warm_up[-1].feeds, settings.max_batch))
     return ModelContent(
         model=model,
         graph=bundle.read_graph(modality, variant),
         fingerprint=bundle.fingerprint,
         on_gpu=variant != "int8",
-        padding={"input_ids": bundle.tokenizer.padding_id, "attention_mask": 0} if text else {},
+        tensorrt=True,
         lengths=lengths,
         warm_up=tuple(warm_up),
     )
@@ -47,6 +48,24 @@ def encoder_content(bundle: Bundle, modality: Modality, variant: Variant, settin
 def encoder_models(bundle: Bundle, settings: RepositorySettings) -> list[ModelContent]:
     """Return the models of all encoder graphs of a bundle."""
     return [encoder_content(bundle, modality, variant, settings) for modality, variant in bundle.graphs]
+
+
+def scorer_content(folder: ScorerFolder, settings: RepositorySettings) -> ModelContent:
+    """Return the model of a scorer, which holds the rows of all its entities."""
+    model = scorer_model(folder)
+    lengths = _SEEDS if settings.backend == "onnxruntime" else ()
+    warm_up = [WarmUp(_seeds(folder, length)) for length in lengths or (1,)]
+    warm_up.append(WarmUp(warm_up[0].feeds, settings.max_batch))
+    return ModelContent(
+        model=model,
+        graph=folder.graph,
+        fingerprint=folder.fingerprint,
+        on_gpu=True,
+        tensorrt=False,
+        lengths=lengths,
+        warm_up=tuple(warm_up),
+        beside=folder.data,
+    )
 
 
 def write_repository(path: Path, models: Sequence[ModelContent], settings: RepositorySettings) -> None:
@@ -61,6 +80,8 @@ def write_repository(path: Path, models: Sequence[ModelContent], settings: Repos
             version = own / str(content.model.version)
             version.mkdir(parents=True)
             (version / "model.onnx").write_bytes(content.graph)
+            if content.beside is not None:
+                shutil.copyfile(content.beside, version / content.beside.name)
             if settings.backend == "python":
                 (version / "model.py").write_bytes(_PROGRAM.read_bytes())
             (own / "config.pbtxt").write_text(written(configuration(content, settings)), encoding="utf-8")
@@ -78,8 +99,8 @@ def _lengths(longest: int) -> Iterator[int]:
     yield longest
 
 
-def _warm_feeds(bundle: Bundle, model: Model, length: int) -> dict[str, AnyArray]:
-    """Return one row of valid inputs: a sentence of masks that has this length, and a black picture."""
+def _sentence(bundle: Bundle, model: Model, length: int) -> dict[str, AnyArray]:
+    """Return one row of valid inputs of an encoder: a sentence of masks that has this length, and a black picture."""
     start, mask, end = bundle.tokenizer.encode("x", ((0, 1),)).ids
     size = bundle.image.size
     row = {
@@ -90,3 +111,16 @@ def _warm_feeds(bundle: Bundle, model: Model, length: int) -> dict[str, AnyArray
         "image_present": np.ones(1, "<f4"),
     }
     return {tensor.name: row[tensor.name] for tensor in model.spec.inputs}
+
+
+def _seeds(folder: ScorerFolder, length: int) -> dict[str, AnyArray]:
+    """Return one row of valid inputs of a scorer: the first entity is the seed, and nothing else is excluded."""
+    nobody = np.full(length, -1, "<i8")
+    return {
+        "seeds": np.concatenate([np.zeros(1, "<i8"), nobody[1:]]),
+        "weights": np.ones(length, "<f4"),
+        "query": np.zeros(2 * folder.width, "<f4"),
+        "excluded": nobody,
+        "both_directions": np.ones(1, "<f4"),
+        "k": np.ones(1, "<i8"),
+    }

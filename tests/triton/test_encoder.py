@@ -14,9 +14,9 @@ from PIL import Image
 
 from entity_expand.bundle import Bundle
 from entity_expand.encoder import EncoderInput, OnnxEncoder
-from entity_expand.errors import EncoderError, StoreError
-from entity_expand.triton.encoder import AsyncTritonEncoder, TritonEncoder, filled_up
-from entity_expand.triton.models import Served
+from entity_expand.errors import ConfigError, EncoderError, StoreError
+from entity_expand.triton.encoder import AsyncTritonEncoder, TritonEncoder
+from entity_expand.triton.models import Served, encoder_model
 from servers.triton_node import TritonNode
 
 
@@ -106,14 +106,15 @@ def test_a_closed_encoder_says_so(node: TritonNode, bundle: Bundle) -> None:
 
 def test_numbers_out_of_range_are_refused(bundle: Bundle) -> None:
     for wrong in ({"batch_size": 0}, {"in_flight": 0}, {"timeout": 0.0}, {"timeout": float("nan")}):
-        with pytest.raises(EncoderError, match="at least 1"):
+        with pytest.raises((EncoderError, ConfigError), match=r"at least 1|above 0"):
             TritonEncoder(bundle, "triton://localhost", **wrong)
 
 
-def test_sentences_are_filled_up_where_the_server_wants_it() -> None:
+def test_sentences_are_filled_up_where_the_server_wants_it(bundle: Bundle) -> None:
+    model = encoder_model(bundle)
     feeds = {"input_ids": np.full((2, 9), 5), "attention_mask": np.ones((2, 9), np.int64), "pixels": np.ones((2, 3))}
-    found = filled_up(feeds, Served(32, (8, 16)))
-    assert found["input_ids"].tolist() == [[5] * 9 + [0] * 7] * 2
+    found = Served(32, (8, 16)).filled_up(model, feeds)
+    assert found["input_ids"].tolist() == [[5] * 9 + [bundle.tokenizer.padding_id] * 7] * 2
     assert found["attention_mask"].sum() == 2 * 9 and found["pixels"] is feeds["pixels"]
-    assert filled_up(feeds, Served(32, ())) is feeds
-    assert filled_up(feeds, Served(32, (8,)))["input_ids"].shape == (2, 9), "longer than any: as it is"
+    assert Served(32, ()).filled_up(model, feeds) == feeds
+    assert Served(32, (8,)).filled_up(model, feeds)["input_ids"].shape == (2, 9), "longer than any: as it is"
