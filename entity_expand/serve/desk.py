@@ -24,7 +24,8 @@ class Desk:
     """
 
     def __init__(self, workers: int, waiting: int) -> None:
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="entity-expand-serve")
+        self._workers = workers
+        self._pool: ThreadPoolExecutor | None = None
         self._most = workers + waiting
         self._lock = threading.Lock()
         self._inside = 0
@@ -53,7 +54,7 @@ class Desk:
             self._inside += 1
         context = contextvars.copy_context()
         try:
-            future = self._pool.submit(context.run, _begun, work, deadline)
+            future = self._open().submit(context.run, _begun, work, deadline)
         except BaseException:
             self._leave(None)
             raise
@@ -68,9 +69,18 @@ class Desk:
         with self._lock:
             self._inside -= 1
 
+    def _open(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="entity-expand-serve")
+            return self._pool
+
     def close(self) -> None:
-        """Take in nothing more, and forget whatever waits."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Forget whatever waits, and let the threads go; who comes later has new ones."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _begun(work: Callable[[Deadline], T], deadline: Deadline) -> T:

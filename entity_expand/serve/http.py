@@ -24,8 +24,11 @@ _STATUSES = {
     401: "An API key is needed.",
     408: "The body did not come in time.",
     413: "The body is too large.",
+    421: "Without API keys the service answers to names of this machine alone.",
     422: "The request is not of the described form, or cannot be answered.",
     429: "Too many requests of this caller at once; `Retry-After` says when to come back.",
+    500: "Something went wrong; the service's log says what, under the request's id.",
+    502: "What the service asks, a search server or an encoder, failed.",
     503: "Too much to do; `Retry-After` says when to come back.",
     504: "It took longer than allowed.",
 }

