@@ -16,10 +16,12 @@ from entity_expand.drive import run
 from entity_expand.errors import IndexChangedError, QueryError
 from entity_expand.growth import Ranking
 from entity_expand.paper import expand_jointly
-from entity_expand.plan import ExpandSettings, ranking_steps
+from entity_expand.plan import ExpandSettings
 from entity_expand.pools import Pool, VectorPool
+from entity_expand.query import ExpandQuery, Strategy
 from entity_expand.seeds import SeedSet
 from entity_expand.stores.base import Describe, Facts, Lookup, Matching, Reader, Request, Rows, Store, ask
+from entity_expand.strategies.choice import ranked, settings_of
 from entity_expand.types import Int64
 
 _BLOCK = 500
@@ -80,6 +82,8 @@ def evaluate(
     protocol: Protocol = "joint",
     size: int = 100,
     settings: ExpandSettings | None = None,
+    strategy: Strategy | None = None,
+    rerank: bool | None = None,
 ) -> Evaluation:
     """Expand every query and compare the lists with the truth.
 
@@ -90,12 +94,16 @@ def evaluate(
         protocol: See `Evaluation`.
         size: Results per query.
         settings: How to expand; None for the paper's.
+        strategy: As of `ExpandQuery`; the joint protocol takes none.
+        rerank: Likewise.
 
     Raises:
-        QueryError: There is no query, a class has no truth, a seed is not in the index, or the classes differ in their
-            number of queries or seeds.
+        QueryError: There is no query, a class has no truth, a seed is not in the index, the classes differ in their
+            number of queries or seeds, or the joint protocol is asked for a strategy.
     """
-    chosen = settings or ExpandSettings()
+    asked = ExpandQuery(["any"], size, settings=settings, strategy=strategy, rerank=rerank)
+    if protocol == "joint" and strategy is not None:
+        raise QueryError("The joint protocol is the paper's; use the single protocol for other strategies.")
     counts = {len(query.seeds) for query in queries}
     if len(counts) != 1:
         raise QueryError(f"Queries of one number of seeds are needed; got {sorted(counts) or 'no query'}.")
@@ -105,10 +113,10 @@ def evaluate(
     reader = _Views(store)
     places = _places(reader, queries)
     if protocol == "joint":
-        rankings, size = _jointly(reader, places, size, chosen)
+        rankings, size = _jointly(reader, places, size, settings_of(asked))
     else:
         rankings = {
-            query: _ranked(reader, seeds, size, chosen).positions
+            query: _ranked(reader, seeds, asked).positions
             for query, seeds in tqdm(places.items(), desc="expand", unit="query", disable=None)
         }
     lists = {query: _ids(reader, ranking.tolist()) for query, ranking in rankings.items()}
@@ -151,10 +159,10 @@ class _Views:
         return reader.answer(requests)
 
 
-def _ranked(reader: Reader, seeds: Int64, size: int, settings: ExpandSettings) -> Ranking:
+def _ranked(reader: Reader, seeds: Int64, asked: ExpandQuery) -> Ranking:
     nobody = np.empty(0, dtype=np.int64)
-    whole = reader.whole(settings.both_directions)
-    return run(ranking_steps(SeedSet(seeds), size, settings, nobody, reader.facts, whole), reader)
+    whole = reader.whole(settings_of(asked).both_directions)
+    return run(ranked(asked, SeedSet(seeds), asked.size, nobody, reader.facts, whole), reader)
 
 
 def _places(reader: Reader, queries: Sequence[Query]) -> dict[Query, Int64]:

@@ -11,7 +11,7 @@ from entity_expand.drive import run_many
 from entity_expand.elastic.address import Credentials
 from entity_expand.errors import IndexChangedError, QueryError
 from entity_expand.expand import expansion
-from entity_expand.front.common import Attempts, first_picture, open_encoder, open_store
+from entity_expand.front.common import Attempts, first_picture, open_store, seed_encoder
 from entity_expand.query import ExpandOptions, ExpandQuery, NewSeed
 from entity_expand.results import Expansion
 from entity_expand.results.expansion import Origin
@@ -21,6 +21,7 @@ from entity_expand.stores.base import Evidence, Reader, Steps, Store
 from entity_expand.strategies.choice import settings_of
 
 if TYPE_CHECKING:
+    from entity_expand.bundle import Bundle
     from entity_expand.encoder import Encoder
 
 
@@ -45,7 +46,7 @@ class Expander:
         pictures: Path | str | None = None,
         *,
         credentials: Credentials | None = None,
-        bundle: Path | str | None = None,
+        bundle: Bundle | Path | str | None = None,
         encoder: Encoder | None = None,
     ) -> Expander:
         """Open an index folder, or an index on a search server as https://host:9200/NAME.
@@ -63,7 +64,7 @@ class Expander:
             BundleError: The bundle is missing or damaged.
             ConfigError: The address or the credentials are wrong, or an encoder does not fit the bundle or lacks one.
         """
-        encoding = open_encoder(bundle, encoder)
+        encoding = seed_encoder(bundle, encoder)
         opened = cls(open_store(index, credentials), pictures, encoding)
         try:
             if encoding is not None:

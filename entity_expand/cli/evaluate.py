@@ -10,10 +10,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from entity_expand.cli.options import credentials_option, expand_settings, expansion_options, read_credentials
+from entity_expand.cli.options import (
+    credentials_option,
+    expand_settings,
+    expansion_options,
+    read_credentials,
+    strategy_option,
+)
 
 if TYPE_CHECKING:
     from entity_expand.evaluate import Evaluation, Protocol
+    from entity_expand.query import Strategy
 
 _CLASSES_CAP = 1 << 20
 
@@ -43,6 +50,7 @@ _CLASSES_CAP = 1 << 20
     help="File with the names of the classes that validate, one a line, instead of --share.",
 )  # fmt: skip
 @click.option("--compatible", is_flag=True, help="As the original: of five seeds the last two count as results.")
+@strategy_option
 @expansion_options
 @credentials_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -56,10 +64,11 @@ def command(
     share: float,
     classes_from: Path | None,
     compatible: bool,
+    strategy: Strategy | None,
     both_directions: float,
     space: str,
     member_weight: float,
-    no_rerank: bool,
+    rerank: bool | None,
     credentials: Path | None,
     as_json: bool,
 ) -> None:
@@ -68,7 +77,9 @@ def command(
     from entity_expand.evaluate import evaluate
     from entity_expand.front.common import open_store
 
-    settings = expand_settings(both_directions, space, member_weight, no_rerank)
+    settings = expand_settings(both_directions, space, member_weight, rerank)
+    if strategy is not None and protocol == "all":
+        protocol = "single"
     if compatible:
         settings = dataclasses.replace(settings, search=dataclasses.replace(settings.search, compatible_seeds=3))
     chosen: list[Protocol] = ["joint"] if protocol == "joint" else ["single"] if protocol == "single" else []
@@ -78,7 +89,12 @@ def command(
     found: list[Evaluation] = []
     for folder in queries:
         asked = [query for query in read_queries(folder) if query.class_name in wanted or part == "all"]
-        found += [evaluate(store, asked, members, protocol=each, size=size, settings=settings) for each in chosen]
+        found += [
+            evaluate(
+                store, asked, members, protocol=each, size=size, settings=settings, strategy=strategy, rerank=rerank
+            )
+            for each in chosen
+        ]
     if as_json:
         click.echo(json.dumps([_as_dict(evaluation) for evaluation in found], indent=2))
         return

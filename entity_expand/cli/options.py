@@ -14,9 +14,12 @@ from entity_expand.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from entity_expand.elastic.address import Credentials
+    from entity_expand.expander import Expander
     from entity_expand.plan import ExpandSettings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+# Those of `query.STRATEGIES` that there are; importing them from there would load the runtime to show a help text.
+_STRATEGIES = ("paper", "both", "mean", "best", "sum", "rank-fusion")
 
 
 @contextlib.contextmanager
@@ -50,7 +53,11 @@ def expansion_options(command: Command) -> Command:
             "--member-weight", type=click.FloatRange(min=0, max=1), default=1.0, show_default=True,
             help="How much an entity that joins counts beside a seed; less suits small classes, 1 is the paper's.",
         ),
-        click.option("--no-rerank", is_flag=True, help="Leave the results in the order in which they joined."),
+        click.option(
+            "--rerank/--no-rerank", default=None,
+            help="Rank the results again by divergence from the whole set, or leave them as they joined. "
+            "[default: as the strategy says, the paper's does]",
+        ),
     )  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -88,7 +95,51 @@ def read_credentials(file: Path | None) -> Credentials:
     return credentials(file, os.environ)
 
 
-def expand_settings(both_directions: float, space: str, member_weight: float, no_rerank: bool) -> ExpandSettings:
+def strategy_option(command: Command) -> Command:
+    """Add the option that chooses how the seeds make a list."""
+    return click.option(
+        "--strategy", type=click.Choice(_STRATEGIES),
+        help="How the seeds make a list: the paper's growing set, the same by both directions, or one list made of "
+        "the seeds' own lists. [default: paper]",
+    )(command)  # fmt: skip
+
+
+def encoding_options(command: Command) -> Command:
+    """Add the options that say what encodes seeds that are not in the index."""
+    options = (
+        click.option(
+            "--bundle", type=click.Path(path_type=Path), metavar="FOLDER",
+            help="The bundle that the index was made with, for seeds that are not in it.",
+        ),
+        click.option(
+            "--encoder", metavar="WHERE",
+            help="What runs the bundle's model: cpu, cuda, or a Triton server as triton://HOST:8001. [default: cpu]",
+        ),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def open_expander(
+    index: str, pictures: Path | None, credentials: Path | None, bundle: Path | None, encoder: str | None
+) -> Expander:
+    """Open an index with what the options name to encode new seeds with."""
+    from entity_expand.expander import Expander
+
+    if bundle is None or encoder is None:
+        if encoder is not None:
+            raise click.UsageError("--encoder needs the --bundle whose model it runs.")
+        return Expander.open(index, pictures, credentials=read_credentials(credentials), bundle=bundle)
+    from entity_expand.bundle import Bundle
+    from entity_expand.encoder import open_encoder
+
+    opened = Bundle.open(bundle)
+    running = open_encoder(encoder, opened)
+    return Expander.open(index, pictures, credentials=read_credentials(credentials), bundle=opened, encoder=running)
+
+
+def expand_settings(both_directions: float, space: str, member_weight: float, rerank: bool | None) -> ExpandSettings:
     """Return the settings that the options stand for."""
     from entity_expand.plan import ExpandSettings
     from entity_expand.search import SearchSettings
@@ -96,5 +147,5 @@ def expand_settings(both_directions: float, space: str, member_weight: float, no
     return ExpandSettings(
         both_directions=both_directions,
         space="features" if space == "features" else "heads",
-        search=SearchSettings(rerank=not no_rerank, member_weight=member_weight),
+        search=SearchSettings(rerank=rerank is not False, member_weight=member_weight),
     )

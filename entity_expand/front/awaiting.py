@@ -14,7 +14,7 @@ from entity_expand.elastic.address import credentials as find_credentials
 from entity_expand.errors import IndexChangedError, QueryError
 from entity_expand.expand import expansion
 from entity_expand.expander import Expander
-from entity_expand.front.common import Attempts, first_picture, open_encoder
+from entity_expand.front.common import Attempts, first_picture, seed_encoder
 from entity_expand.query import ExpandOptions, ExpandQuery, NewSeed
 from entity_expand.results import Expansion
 from entity_expand.results.session import following, next_query
@@ -23,6 +23,7 @@ from entity_expand.stores.base import AsyncStore, Evidence, Facts
 from entity_expand.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
+    from entity_expand.bundle import Bundle
     from entity_expand.encoder import Encoder
 
 
@@ -52,11 +53,11 @@ class AsyncExpander:
         pictures: Path | str | None = None,
         *,
         credentials: Credentials | None = None,
-        bundle: Path | str | None = None,
+        bundle: Bundle | Path | str | None = None,
         encoder: Encoder | None = None,
     ) -> AsyncExpander:
         """Open an index folder, or an index on a search server; arguments and errors as for `Expander.open`."""
-        encoding = await asyncio.to_thread(open_encoder, bundle, encoder)
+        encoding = await asyncio.to_thread(seed_encoder, bundle, encoder)
         store: AsyncStore | MemoryStore
         if isinstance(index, str) and is_address(index):
             from entity_expand.elastic.store import AsyncElasticStore

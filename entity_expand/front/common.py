@@ -17,6 +17,7 @@ from entity_expand.stores.base import Evidence, Facts, Store
 from entity_expand.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
+    from entity_expand.bundle import Bundle
     from entity_expand.encoder import Encoder
     from entity_expand.seeds.newcomers import SeedEncoder
 
@@ -33,7 +34,7 @@ def open_store(index: Path | str, credentials: Credentials | None = None) -> Sto
     return ElasticStore.open(index, credentials or find_credentials(None, os.environ))
 
 
-def open_encoder(bundle: Path | str | None, encoder: Encoder | None) -> SeedEncoder | None:
+def seed_encoder(bundle: Bundle | Path | str | None, encoder: Encoder | None) -> SeedEncoder | None:
     """Open a bundle to encode new seeds with; arguments and errors as for `Expander.open`."""
     if bundle is None and encoder is None:
         return None

@@ -45,15 +45,15 @@ class SeedEncoder:
         self._statistics = head_statistics(self._vocabulary)
 
     @classmethod
-    def open(cls, bundle: Path | str | None, encoder: Encoder | None) -> SeedEncoder | None:
-        """Open a bundle to encode with; None if neither is given.
+    def open(cls, bundle: Bundle | Path | str | None, encoder: Encoder | None) -> SeedEncoder | None:
+        """Return what encodes by a bundle, an opened one or a folder; None if neither is given.
 
         Raises:
             BundleError: The bundle is missing or damaged.
             ConfigError: An encoder without a bundle, or one that does not fit it.
         """
         if bundle is not None:
-            return cls(Bundle.open(bundle), encoder)
+            return cls(bundle if isinstance(bundle, Bundle) else Bundle.open(bundle), encoder)
         if encoder is not None:
             raise ConfigError("An encoder alone gives no scores: name the bundle that the index was made with, too.")
         return None

@@ -142,7 +142,7 @@ def test_a_hostile_name_is_escaped_in_results_too(stages: Stages) -> None:
             r"No entity has the id, name or alias 'Tre 3'\. Did you mean 'Tree 3'",
         ),
         (("expand", "index", "tree-1", "tr1"), "name the same entity more than once"),
-        (("expand", "index", "tree-1", "--exclude", "tr1"), "to exclude are among the seeds"),
+        (("expand", "index", "tree-1", "--exclude", "tr1"), "negatives, or excluded"),
         (("expand", "nothing", "tree-1"), "nothing holds no index"),
         (("index", "nothing", "corpus", "--to", "new"), "There is no bundle at nothing"),
         (("index", "bundle", "nothing", "--to", "new"), "there is no such folder"),
