@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, TypeVar, Unpack
 
-from entity_expand.drive import run_many
+from entity_expand.drive import run, run_many
 from entity_expand.elastic.address import Credentials
 from entity_expand.errors import IndexChangedError, QueryError
 from entity_expand.expand import expansion
+from entity_expand.explain import Explanation, SetExplanation
+from entity_expand.explain.steps import explained, explained_set
 from entity_expand.front.common import Attempts, first_picture, open_store, seed_encoder
 from entity_expand.query import ExpandOptions, ExpandQuery, NewSeed
 from entity_expand.results import Expansion
 from entity_expand.results.expansion import Origin
 from entity_expand.results.session import following, next_query
 from entity_expand.seeds.encode import EncodesSeeds, EncodingReader
-from entity_expand.stores.base import Evidence, Reader, Steps, Store
+from entity_expand.stores.base import Evidence, Facts, Reader, Steps, Store
 from entity_expand.strategies.choice import settings_of
 
 if TYPE_CHECKING:
     from entity_expand.bundle import Bundle
     from entity_expand.encoder import Encoder
+
+T = TypeVar("T")
 
 
 class Expander:
@@ -159,6 +163,34 @@ class Expander:
         if isinstance(found, QueryError):
             raise found
         return following(expansion, found)
+
+    def explain(self, expansion: Expansion, which: str | int, *, timeout: float | None = None) -> Explanation:
+        """Explain why an entity is in an expanded set.
+
+        Args:
+            expansion: The page of results that it is on, of this index.
+            which: Its id, name or rank.
+            timeout: As for `expand`.
+
+        Raises:
+            QueryError: There is no such result, or the index no longer holds what the page shows.
+            StoreError: As for `expand`.
+        """
+        return self._answered(lambda facts: explained(expansion, which, facts), timeout)
+
+    def explain_set(self, expansion: Expansion, *, timeout: float | None = None) -> SetExplanation:
+        """Explain what holds a set together: its seeds, what was accepted, and the likely results; as `explain`."""
+        return self._answered(lambda facts: explained_set(expansion, facts), timeout)
+
+    def _answered(self, made: Callable[[Facts], Steps[T]], timeout: float | None) -> T:
+        attempts = Attempts(timeout)
+        while True:
+            reader = EncodingReader(self.store.begin(attempts.left()), self.encoder)
+            try:
+                return run(made(reader.facts), reader)
+            except IndexChangedError:
+                if attempts.used_up():
+                    raise
 
     def picture(self, evidence: Sequence[Evidence]) -> Path | None:
         """Return the file of the first picture among some evidence; None if there is none inside the folder."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, TypeVar, Unpack
 
 from entity_expand.drive import run_many_async
 from entity_expand.elastic.address import Credentials, is_address
@@ -14,17 +14,21 @@ from entity_expand.elastic.address import credentials as find_credentials
 from entity_expand.errors import IndexChangedError, QueryError
 from entity_expand.expand import expansion
 from entity_expand.expander import Expander
+from entity_expand.explain import Explanation, SetExplanation
+from entity_expand.explain.steps import explained, explained_set
 from entity_expand.front.common import Attempts, first_picture, seed_encoder
 from entity_expand.query import ExpandOptions, ExpandQuery, NewSeed
 from entity_expand.results import Expansion
 from entity_expand.results.session import following, next_query
 from entity_expand.seeds.encode import AsyncEncodingReader, EncodesSeeds
-from entity_expand.stores.base import AsyncStore, Evidence, Facts
+from entity_expand.stores.base import AsyncStore, Evidence, Facts, Steps
 from entity_expand.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
     from entity_expand.bundle import Bundle
     from entity_expand.encoder import Encoder
+
+T = TypeVar("T")
 
 
 class AsyncExpander:
@@ -119,6 +123,36 @@ class AsyncExpander:
     async def more(self, expansion: Expansion, size: int | None = None, *, timeout: float | None = None) -> Expansion:
         """Return the next page; as `Expander.more`."""
         return following(expansion, await self._one(next_query(expansion, size), timeout))
+
+    async def explain(self, expansion: Expansion, which: str | int, *, timeout: float | None = None) -> Explanation:
+        """Explain why an entity is in an expanded set; as `Expander.explain`."""
+        store = self.store
+        if isinstance(store, MemoryStore):
+            waiting = Expander(store, self._pictures, self.encoder)
+            return await asyncio.to_thread(waiting.explain, expansion, which, timeout=timeout)
+        return await self._answered(store, lambda facts: explained(expansion, which, facts), timeout)
+
+    async def explain_set(self, expansion: Expansion, *, timeout: float | None = None) -> SetExplanation:
+        """Explain what holds a set together; as `Expander.explain_set`."""
+        store = self.store
+        if isinstance(store, MemoryStore):
+            waiting = Expander(store, self._pictures, self.encoder)
+            return await asyncio.to_thread(waiting.explain_set, expansion, timeout=timeout)
+        return await self._answered(store, lambda facts: explained_set(expansion, facts), timeout)
+
+    async def _answered(self, store: AsyncStore, made: Callable[[Facts], Steps[T]], timeout: float | None) -> T:
+        attempts = Attempts(timeout)
+        while True:
+            reader = AsyncEncodingReader(await store.begin(attempts.left()), self.encoder)
+            try:
+                (found,) = await run_many_async([made(reader.facts)], reader)
+            except IndexChangedError:
+                if attempts.used_up():
+                    raise
+                continue
+            if isinstance(found, QueryError):
+                raise found
+            return found
 
     async def picture(self, evidence: Sequence[Evidence]) -> Path | None:
         """Return the file of the first picture among some evidence; as `Expander.picture`."""

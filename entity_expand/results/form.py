@@ -25,9 +25,9 @@ def to_form(expansion: Expansion) -> dict[str, Any]:
         "format": FORMAT,
         "version": VERSION,
         "query": query_form(expansion.query),
-        "seeds": [_shown(seed) for seed in expansion.seeds],
-        "negatives": [_shown(seed) for seed in expansion.negatives],
-        "results": [_result_form(result) for result in expansion.results],
+        "seeds": [seed_form(seed) for seed in expansion.seeds],
+        "negatives": [seed_form(seed) for seed in expansion.negatives],
+        "results": [result_form(result) for result in expansion.results],
         "cutoff": expansion.cutoff,
         "exact": expansion.exact,
         "fetches": expansion.fetches,
@@ -81,19 +81,21 @@ def _filter_form(filtered: Filter) -> dict[str, Any]:
     }
 
 
-def _shown(entity: Seed | Result) -> dict[str, Any]:
+def seed_form(entity: Seed | Result) -> dict[str, Any]:
+    """Return what is shown of an entity as what JSON can hold."""
     return {
         "id": entity.id,
         "name": entity.name,
         "attributes": dict(entity.attributes),
-        "evidence": _evidence_form(entity.evidence),
+        "evidence": evidence_form(entity.evidence),
     }
 
 
-def _result_form(result: Result) -> dict[str, Any]:
+def result_form(result: Result) -> dict[str, Any]:
+    """Return a result as what JSON can hold."""
     return {
         "rank": result.rank,
-        **_shown(result),
+        **seed_form(result),
         "score": result.score,
         "similarity": result.similarity,
         "confidence": result.confidence,
@@ -101,7 +103,8 @@ def _result_form(result: Result) -> dict[str, Any]:
     }
 
 
-def _evidence_form(evidence: Sequence[Evidence]) -> list[dict[str, Any]]:
+def evidence_form(evidence: Sequence[Evidence]) -> list[dict[str, Any]]:
+    """Return sentences and pictures as what JSON can hold."""
     return [
         {"text": item.text, "mentions": [list(span) for span in item.mentions], "image": item.image}
         for item in evidence

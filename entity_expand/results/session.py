@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from entity_expand.errors import AmbiguousSeedError, QueryError
 from entity_expand.plan import ExpandSettings
-from entity_expand.query import ExpandQuery
-from entity_expand.results.expansion import Decision, Expansion, Verdict
+from entity_expand.query import ExpandQuery, NewSeed
+from entity_expand.results.expansion import Decision, Expansion, Result, Verdict
 from entity_expand.stores.names import fold
 
 
@@ -57,6 +57,40 @@ def _identifier(expansion: Expansion, text: str) -> str:
     return found[0].id
 
 
+def result_of(expansion: Expansion, which: str | int) -> Result:
+    """Return the result of this page that an id, a name or a rank stands for.
+
+    Raises:
+        QueryError: There is none.
+        AmbiguousSeedError: A name that several results have.
+    """
+    if isinstance(which, str):
+        identifier = _identifier(expansion, which)
+        found = [result for result in expansion.results if result.id == identifier]
+    else:
+        found = [result for result in expansion.results if result.rank == which]
+    if not found:
+        raise QueryError(f"There is no result {which!r} on this page of {len(expansion.results)}.")
+    return found[0]
+
+
+def page_query(expansion: Expansion) -> ExpandQuery:
+    """Return the question that this very page answers, with what had been accepted and rejected before it."""
+    query = expansion.query
+    new = iter([given for given in (*query.seeds, *query.negative) if isinstance(given, NewSeed)])
+    seeds = [seed.id or next(new) for seed in expansion.seeds]
+    negatives = [seed.id or next(new) for seed in expansion.negatives]
+    weights = _with_accepted(query.weights, len(seeds))
+    return dataclasses.replace(query, seeds=seeds, negative=negatives, exclude=(), weights=weights)
+
+
+def _with_accepted(weights: Sequence[float] | None, count: int) -> tuple[float, ...] | None:
+    """Return weights of `count` seeds, those of the accepted ones the mean of the others."""
+    if weights is None:
+        return None
+    return (*weights, *[sum(weights) / len(weights)] * (count - len(weights)))
+
+
 def next_query(expansion: Expansion, size: int | None = None) -> ExpandQuery:
     """Return what to ask for the next page: accepted entities are seeds, rejected ones negatives, none comes again.
 
@@ -69,15 +103,12 @@ def next_query(expansion: Expansion, size: int | None = None) -> ExpandQuery:
     first = {seed.id for seed in expansion.seeds[: len(query.seeds)]}
     accepted = tuple(identifier for identifier in history.accepted if identifier not in first)
     known = {*first, *accepted, *history.rejected}
-    weights = query.weights
-    if weights is not None:
-        weights = (*weights, *[sum(weights) / len(weights)] * len(accepted))
     return dataclasses.replace(
         query,
         seeds=(*query.seeds, *accepted),
         negative=(*query.negative, *history.rejected),
         exclude=(*query.exclude, *(identifier for identifier in expansion.shown if identifier not in known)),
-        weights=weights,
+        weights=_with_accepted(query.weights, len(query.seeds) + len(accepted)),
         size=query.size if size is None else size,
         settings=_without_seeds(query.settings),
     )
