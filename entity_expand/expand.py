@@ -41,7 +41,7 @@ def expansion(query: ExpandQuery, facts: Facts, whole: Pool | None) -> Steps[Exp
     if query.negative:
         deeper = min(query.size + DEEPER, MOST_RESULTS)
         ranking = yield from ranked(query, named.seeds, deeper, named.excluded, facts, whole)
-        ranking = yield from away_from(named.negatives, named.seeds, ranking, query.size)
+        ranking = yield from away_from(named.negatives, named.seeds, ranking, query.size, facts.mean_feature)
     else:
         ranking = yield from ranked(query, named.seeds, query.size, named.excluded, facts, whole)
     return (yield from _described(query, named, ranking))

@@ -1,12 +1,12 @@
-"""Examples of what is not wanted: what is more like them than like the seeds sinks in a list that the seeds alone made.
+"""Examples of what is not wanted: what is nearer to one of them than to any seed sinks in the list of the seeds.
 
 Negatives never take part in retrieval. A query from which they are subtracted also loses what they share with the
 seeds, which is most of what a good negative is. So the list stays, and each place in it is corrected:
 
-    score(v) = exp(-β · max(0, likeness of v to the negatives - likeness of v to the seeds)) / place of v
+    score(v) = exp(-β · max(0, likeness of v to the nearest negative - likeness of v to the nearest seed)) / place of v
 
-The likeness of v to a set is the mean over its members m of (Z_m[v] + Z_v[m]) / 2, in deviations (`scoring.py`). β was
-chosen on data: docs/results/strategies.md.
+Likeness is the cosine of features less the mean feature of the index. β was chosen on data, and the effect measured:
+docs/results/strategies.md.
 """
 
 from __future__ import annotations
@@ -16,32 +16,31 @@ import dataclasses
 import numpy as np
 
 from entity_expand.growth import Ranking
-from entity_expand.scoring import EntityRows, scores_between
-from entity_expand.search import mean_gain
+from entity_expand.scoring import unit_features
 from entity_expand.seeds import SeedSet
 from entity_expand.stores.base import Rows, Steps, ask
 from entity_expand.types import AnyArray, Float64
 
-PENALTY = 0.6
-"""β, per deviation."""
+PENALTY = 3.0
+"""β, per unit of cosine."""
 DEEPER = 50
 """How many more entities are retrieved than asked for, so that others come up for those that sink."""
 
 
-def corrected(to_seeds: AnyArray, to_negatives: AnyArray, weights: tuple[float, ...] = ()) -> Float64:
-    """Return the scores of a list.
+def corrected(to_seeds: AnyArray, to_negatives: AnyArray, penalty: float = PENALTY) -> Float64:
+    """Return the scores (T,) of a list.
 
     Args:
         to_seeds: (S, T) likeness to each seed of T entities, by their places in the list.
         to_negatives: (N, T) likeness to each negative.
-        weights: How much each seed counts, of mean 1; () for all alike.
+        penalty: β.
     """
-    excess = np.maximum(to_negatives.mean(axis=0) - mean_gain(to_seeds, weights), 0.0)
-    scores: Float64 = np.exp(-PENALTY * excess) / np.arange(1, to_seeds.shape[1] + 1)
+    excess = np.maximum(to_negatives.max(axis=0) - to_seeds.max(axis=0), 0.0)
+    scores: Float64 = np.exp(-penalty * excess) / np.arange(1, to_seeds.shape[1] + 1)
     return scores
 
 
-def away_from(negatives: SeedSet, seeds: SeedSet, ranking: Ranking, size: int) -> Steps[Ranking]:
+def away_from(negatives: SeedSet, seeds: SeedSet, ranking: Ranking, size: int, mean_feature: Float64) -> Steps[Ranking]:
     """Correct a ranking by its likeness to negatives.
 
     Args:
@@ -49,10 +48,12 @@ def away_from(negatives: SeedSet, seeds: SeedSet, ranking: Ranking, size: int) -
         seeds: What the ranking was made from.
         ranking: Of `size + DEEPER` entities; none of them is a negative.
         size: How many of them remain.
+        mean_feature: (D,) of the index.
     """
     wanted, unwanted = (yield from seeds.rows()), (yield from negatives.rows())
-    listed = yield from ask(Rows(ranking.positions))
-    scores = corrected(likeness(wanted, listed), likeness(unwanted, listed), seeds.weights)
+    listed = unit_features((yield from ask(Rows(ranking.positions))), mean_feature)
+    given = [unit_features(rows, mean_feature).astype(np.float64) for rows in (wanted, unwanted)]
+    scores = corrected(given[0] @ listed.T, given[1] @ listed.T)
     order = np.argsort(-scores, kind="stable")[:size]
     return dataclasses.replace(
         ranking,
@@ -60,9 +61,3 @@ def away_from(negatives: SeedSet, seeds: SeedSet, ranking: Ranking, size: int) -
         scores=scores[order],
         similarities=ranking.similarities[order],
     )
-
-
-def likeness(members: EntityRows, others: EntityRows) -> Float64:
-    """Return (Z_m[v] + Z_v[m]) / 2 of each of S members with each of T others, (S, T)."""
-    both: Float64 = (scores_between(members, others) + scores_between(others, members).T) / np.float64(2)
-    return both

@@ -11,9 +11,17 @@ from contract.world import ALL, COUNT, World
 from entity_expand import Expander, ExpandQuery, ExpandSettings, Filter, NewSeed, QueryError, SearchSettings
 from entity_expand.encoder import FakeEncoder
 from entity_expand.plan import in_space, search_whole, space_of
-from entity_expand.scoring import EntityRows, entity_rows, head_rows, head_statistics, predicted_rows, stacked
+from entity_expand.scoring import (
+    EntityRows,
+    entity_rows,
+    head_rows,
+    head_statistics,
+    predicted_rows,
+    stacked,
+    unit_features,
+)
 from entity_expand.seeds.newcomers import SeedEncoder
-from entity_expand.strategies.negatives import DEEPER, corrected, likeness
+from entity_expand.strategies.negatives import DEEPER, corrected
 
 HARBOUR = NewSeed("The [[okapi]] has salt wave tide.")
 RIDGE = NewSeed("A ridge has rock, snow and goat.", name="ridge")
@@ -99,7 +107,8 @@ def test_new_seeds_may_be_negatives(expander, table, new) -> None:
     assert len(places) == len(plain.ids) - len([each for each in plain.ids if not each.isdigit()])
     rows = table.rows(np.array([_place(identifier) for identifier in plain.ids]))
     wanted, unwanted = stacked([table.rows(np.array([0])), new.take([0])]), stacked([new.take([1]), table.rows([8])])
-    scores = corrected(likeness(wanted, rows), likeness(unwanted, rows))
+    unit = [unit_features(each, table.facts.mean_feature).astype(float) for each in (wanted, unwanted, rows)]
+    scores = corrected(unit[0] @ unit[2].T, unit[1] @ unit[2].T)
     assert found.ids == [plain.ids[n] for n in np.argsort(-scores, kind="stable")[:8]]
     assert [seed.name for seed in found.negatives] == ["ridge", "Place 8"]
 
