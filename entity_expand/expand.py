@@ -48,9 +48,8 @@ def expansion(query: ExpandQuery, facts: Facts, whole: Pool | None) -> Steps[Exp
 
 
 def _refuse_what_is_to_come(query: ExpandQuery) -> None:
-    for name, value in {"the strategy 'hybrid'": query.strategy == "hybrid", "modality": query.modality}.items():
-        if value:
-            raise QueryError(f"Expansion with {name} is not possible yet.")
+    if query.modality:
+        raise QueryError("Expansion with modality is not possible yet.")
 
 
 def _described(query: ExpandQuery, named: Named, ranking: Ranking) -> Steps[Expansion]:

@@ -16,6 +16,7 @@ from typing import Literal
 
 import numpy as np
 
+from entity_expand.channels.fusion import ChannelWeights
 from entity_expand.errors import ConfigError, QueryError
 from entity_expand.growth import Growth, Ranking, Space
 from entity_expand.pools import Pool
@@ -36,6 +37,7 @@ class ExpandSettings:
         search: How the set grows and is ranked.
         pool_size: K, entities of the first fetch; every further one doubles the pool.
         max_fetches: After so many fetches the pool is trusted, and the result marked as not exact. None: no limit.
+        channels: How much each channel counts in the strategy "hybrid"; None for the defaults.
     """
 
     both_directions: float = 0.0
@@ -43,6 +45,7 @@ class ExpandSettings:
     search: SearchSettings = field(default_factory=SearchSettings)
     pool_size: int = 1000
     max_fetches: int | None = None
+    channels: ChannelWeights | None = None
 
     def __post_init__(self) -> None:
         if self.space not in ("heads", "features"):

@@ -15,10 +15,12 @@ from entity_expand.stores.base import IndexMeta
 from entity_expand.stores.memory import CURRENT, VERSIONS, MemoryStore
 from entity_expand.stores.writing import remove_others, use_version, write_version
 from indexer.elastic.build import index_on_server
-from indexer.prepare import Prepared, features_of, index_meta, prepare, records, row_blocks, version_name
+from indexer.prepare import Prepared, features_of, index_meta, prepare, records, row_blocks, texts, version_name
 from indexer.settings import ElasticSettings, IndexReport, IndexSettings
 
 _BUILDING = "building"
+_LAYOUT = "words"
+"""Changes with what a version holds beside what its settings say, so that older ones are built again."""
 
 
 def index_corpus(
@@ -66,7 +68,7 @@ def index_corpus(
 
 def _index_into_folder(prepared: Prepared, encoder: Encoder, root: Path) -> IndexReport:
     meta, settings = index_meta(prepared), prepared.settings
-    name = version_name(meta, settings.evidence, settings.table_bytes)
+    name = version_name(meta, settings.evidence, settings.table_bytes, _LAYOUT)
     up_to_date = _is_current(root, name, meta)
     if not up_to_date:
         work = root / _BUILDING / name
@@ -75,7 +77,8 @@ def _index_into_folder(prepared: Prepared, encoder: Encoder, root: Path) -> Inde
         version = work / "version"
         shutil.rmtree(version, ignore_errors=True)
         version.mkdir()
-        write_version(version, meta, row_blocks(prepared, features), records(prepared), settings.table_bytes)
+        blocks, shown = row_blocks(prepared, features), records(prepared)
+        write_version(version, meta, blocks, shown, settings.table_bytes, texts(prepared))
         use_version(root, version, name)
     remove_others(root, name)
     shutil.rmtree(root / _BUILDING, ignore_errors=True)

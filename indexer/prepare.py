@@ -13,6 +13,7 @@ from numpy.lib.format import open_memmap
 
 from entity_expand._version import __version__
 from entity_expand.bundle import Bundle
+from entity_expand.channels.terms import masked_sentences
 from entity_expand.corpus import Corpus
 from entity_expand.encoder import Encoder
 from entity_expand.errors import CorpusError, StoreError
@@ -135,6 +136,22 @@ def row_blocks(prepared: Prepared, features: Float64) -> Iterator[EntityRows]:
         part, own = features[start : start + _BLOCK], prepared.trained[start : start + _BLOCK]
         rows = np.where((own >= 0)[:, None], vocabulary[own], predicted_rows(part, prepared.bundle.ridge))
         yield entity_rows(part, rows, vocabulary, statistics)
+
+
+def samples_of(prepared: Prepared, number: int) -> list[Sample]:
+    """Return the samples of an entity, in file order."""
+    return [prepared.corpus.sample(each) for each in prepared.selection.samples[number].tolist()]
+
+
+def masked(samples: list[Sample]) -> str:
+    """Return the sentences of an entity without its mentions, as far as they are compared by their words."""
+    return masked_sentences([(sample.text, sample.mentions) for sample in samples])
+
+
+def texts(prepared: Prepared) -> Iterator[str]:
+    """Yield the masked sentences of the entities, in order."""
+    for number in range(len(prepared.selection.samples)):
+        yield masked(samples_of(prepared, number))
 
 
 def records(prepared: Prepared) -> Iterator[Record]:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from entity_expand.plan import ExpandSettings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-# Those of `query.STRATEGIES` that there are; importing them from there would load the runtime to show a help text.
-_STRATEGIES = ("paper", "both", "mean", "best", "sum", "rank-fusion")
+# As `query.STRATEGIES`; importing them from there would load the runtime to show a help text.
+_STRATEGIES = ("paper", "both", "mean", "best", "sum", "rank-fusion", "hybrid")
 
 
 @contextlib.contextmanager
@@ -99,8 +99,8 @@ def strategy_option(command: Command) -> Command:
     """Add the option that chooses how the seeds make a list."""
     return click.option(
         "--strategy", type=click.Choice(_STRATEGIES),
-        help="How the seeds make a list: the paper's growing set, the same by both directions, or one list made of "
-        "the seeds' own lists. [default: paper]",
+        help="How the seeds make a list: the paper's growing set, the same by both directions, one list made of the "
+        "seeds' own lists, or of the model's scores and shared words. [default: paper]",
     )(command)  # fmt: skip
 
 

@@ -25,7 +25,6 @@ from entity_expand.types import AnyArray, Entity, Float32
 LONGEST_ID = 512
 """Bytes that the server takes as a key."""
 _LANES = 8
-_LONGEST_TEXT = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,7 @@ def document(
         record: What to show of it.
         rows: Stored rows of several entities.
         number: Which of them is this one's.
-        text: Its sentences with its own mentions left out, for lexical queries.
+        text: Its masked sentences, for lexical queries.
         vectors: Its searched vectors, (W',) each.
         content: Hash of what it was made from, so that a later run sees without encoding whether that has changed.
     """
@@ -117,7 +116,7 @@ def document(
         "trained": record.trained,
         "samples": record.samples,
         "evidence": [[item.text, [list(span) for span in item.mentions], item.image] for item in record.evidence],
-        "text": text[:_LONGEST_TEXT],
+        "text": text,
         "rows": pack_rows(rows, number),
     }
     return Document(entity.id, {**fields, "revision": revision(fields, vectors)}, vectors)
@@ -148,12 +147,3 @@ def record_of(source: Mapping[str, Any]) -> Record:
 def vector_text(vector: Float32) -> str:
     """Return a vector (W',) as base64 of big-endian float32, the form in which the server takes vectors."""
     return base64.b64encode(vector.astype(">f4").tobytes()).decode()
-
-
-def masked_text(text: str, mentions: Sequence[tuple[int, int]]) -> str:
-    """Return a sentence without its mentions."""
-    kept, end = [], 0
-    for start, stop in sorted(mentions):
-        kept.append(text[end:start])
-        end = max(end, stop)
-    return " ".join("".join([*kept, text[end:]]).split())

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from entity_expand._version import __version__
 from entity_expand.drive import run
-from entity_expand.query import STRATEGIES
+from entity_expand.query import STRATEGIES, Strategy
 from entity_expand.sending import Deadline
 from entity_expand.serve.answers import HealthAnswer, IndexAnswer
 from entity_expand.serve.http import PROBLEMS, Served, json_response
@@ -18,7 +18,6 @@ from entity_expand.stores.facets import Facet, Facets
 router = APIRouter()
 
 _VALUES = 200
-_TO_COME = ("hybrid",)
 
 
 @router.get("/v1/index", tags=["index"], summary="The index", responses={200: {"model": IndexAnswer}, **PROBLEMS})
@@ -37,7 +36,7 @@ def _facts(service: Service, deadline: Deadline) -> dict[str, object]:
         "exact": facts.exact,
         "written_by": facts.meta.written_by,
         "version": __version__,
-        "strategies": [each for each in STRATEGIES if each not in _TO_COME and (each != "both" or _pairs(facts))],
+        "strategies": [each for each in STRATEGIES if _possible(each, facts)],
         "attributes": [_attribute(facet) for facet in service.facets.get(lambda: run(_facets(), reader))],
         "limits": {
             "seeds": settings.seeds,
@@ -50,8 +49,9 @@ def _facts(service: Service, deadline: Deadline) -> dict[str, object]:
     }
 
 
-def _pairs(facts: Facts) -> bool:
-    return "pair" in facts.largest_norms
+def _possible(strategy: Strategy, facts: Facts) -> bool:
+    needs: dict[Strategy, bool] = {"both": "pair" in facts.largest_norms, "hybrid": "lexical" in facts.channels}
+    return needs.get(strategy, True)
 
 
 def _facets() -> Steps[tuple[Facet, ...]]:

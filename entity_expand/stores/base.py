@@ -10,6 +10,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
+from entity_expand.channels.fusion import Channel
 from entity_expand.frame import PairFrame
 from entity_expand.pools import Pool
 from entity_expand.scoring import EntityRows
@@ -111,6 +112,7 @@ class Facts:
         mean_feature: (D,) float64, the mean feature ḡ of the entities the index was built with.
         exact: Whether the nearest entities are always the true ones, as with a full scan.
         pair_frame: How the vectors of "pair" are balanced; None for as they are.
+        channels: What can be asked beside the model's scores.
     """
 
     meta: IndexMeta
@@ -118,6 +120,7 @@ class Facts:
     mean_feature: Float64
     exact: bool
     pair_frame: PairFrame | None = None
+    channels: frozenset[Channel] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

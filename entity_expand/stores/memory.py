@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from entity_expand.channels.fusion import Channel
 from entity_expand.errors import QueryError, StoreError
 from entity_expand.files import confined, read_capped, read_json
 from entity_expand.frame import pair_frame_of
@@ -36,15 +37,18 @@ from entity_expand.stores.base import (
     VectorField,
 )
 from entity_expand.stores.facets import Facets
+from entity_expand.stores.lexical import LexicalNearest, LexicalScores
 from entity_expand.stores.names import Names
+from entity_expand.stores.words import Words
 from entity_expand.types import AnyArray, Float64, Int64
 
 FORMAT = "entity-expand index"
 VERSION = 1
 CURRENT, VERSIONS = "CURRENT", "versions"
-META, NAMES, HEAD, SCALED, SCALARS, TABLE = (
+META, NAMES, WORDS, HEAD, SCALED, SCALARS, TABLE = (
     "meta.json",
     "names.sqlite",
+    "words.sqlite",
     "head.npy",
     "scaled.npy",
     "scalars.npy",
@@ -112,6 +116,7 @@ class MemoryStore:
         has_table = (version / TABLE).exists()
         self._table = self._array(version / TABLE, (count, count), np.float32) if has_table else None
         self._names = Names(version / NAMES)
+        self._words = Words(version / WORDS, count) if (version / WORDS).exists() else None
         self._lock = threading.Lock()
         self._statistics: tuple[Facts, Float64] | None = None
         self._pools: dict[float, Pool] = {}
@@ -151,7 +156,7 @@ class MemoryStore:
         """Return the facts, and the norms (n,) of the features less their mean."""
         with self._lock:
             if self._statistics is None:
-                self._statistics = _statistics(self.meta, self._rows)
+                self._statistics = _statistics(self.meta, self._rows, self._words is not None)
             return self._statistics
 
     def whole(self, both_directions: float) -> Pool | None:
@@ -186,6 +191,10 @@ class MemoryStore:
                 return self.records(positions)
             case Matching(filtered):
                 return self._matching(filtered)
+            case LexicalNearest() if self._words:
+                return self._words.nearest(request, self._matching(request.filter) if request.filter else None)
+            case LexicalScores() if self._words:
+                return self._words.scores(request)
         raise TypeError(f"{type(request).__name__} is no request of a store")
 
     def rows(self, positions: Int64) -> EntityRows:
@@ -227,8 +236,10 @@ class MemoryStore:
         return self._names.matching(filtered)
 
     def close(self) -> None:
-        """Close the names file; memory maps go with the last reference to them."""
+        """Close the files of names and words; memory maps go with the last reference to them."""
         self._names.close()
+        if self._words:
+            self._words.close()
 
 
 def _scan(vectors: AnyArray, query: Float64) -> AnyArray:
@@ -238,7 +249,7 @@ def _scan(vectors: AnyArray, query: Float64) -> AnyArray:
     return np.concatenate([vectors[i : i + step] @ narrow for i in range(0, len(vectors), step)] or [narrow[:0]])
 
 
-def _statistics(meta: IndexMeta, rows: EntityRows) -> tuple[Facts, Float64]:
+def _statistics(meta: IndexMeta, rows: EntityRows, has_words: bool) -> tuple[Facts, Float64]:
     """Return what is known of an index beforehand, and the norms (n,) of its features less their mean."""
     heads = np.einsum("nw,nw->n", rows.head, rows.head, dtype=np.float64)
     mean, norms = centred_norms(rows)
@@ -248,7 +259,8 @@ def _statistics(meta: IndexMeta, rows: EntityRows) -> tuple[Facts, Float64]:
         "pair": frame.largest_norm(rows),
         "feature": 1.0,
     }
-    return Facts(meta, largest, mean, exact=True, pair_frame=frame), norms
+    channels = frozenset[Channel]({"lexical"} if has_words else ())
+    return Facts(meta, largest, mean, exact=True, pair_frame=frame, channels=channels), norms
 
 
 def centred_norms(rows: EntityRows) -> tuple[Float64, Float64]:

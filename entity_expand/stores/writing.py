@@ -25,9 +25,11 @@ from entity_expand.stores.memory import (
     TABLE,
     VERSION,
     VERSIONS,
+    WORDS,
     MemoryStore,
 )
 from entity_expand.stores.names import write_names
+from entity_expand.stores.words import write_words
 
 TABLE_BYTES = 1 << 30
 _BLOCK = 1024
@@ -39,6 +41,7 @@ def write_version(
     blocks: Iterable[EntityRows],
     records: Iterable[Record],
     table_bytes: int = TABLE_BYTES,
+    texts: Iterable[str] | None = None,
 ) -> None:
     """Fill the folder of a new version and check it.
 
@@ -48,6 +51,7 @@ def write_version(
         blocks: The rows of its n entities in id order, in blocks of any length.
         records: What to show of them, in the same order.
         table_bytes: The scores of all pairs are kept as well if they need no more than this, 4 n² bytes.
+        texts: Their masked sentences, in the same order, for the lexical channel; None for an index without it.
 
     Raises:
         StoreError: The rows and records are not n each, or hold numbers that are not finite.
@@ -57,6 +61,8 @@ def write_version(
     if 4 * count * count <= table_bytes:
         _write_table(folder / TABLE, rows)
     write_names(folder / NAMES, records)
+    if texts is not None:
+        write_words(folder / WORDS, texts)
     write_json(folder / META, {"format": FORMAT, "version": VERSION, **dataclasses.asdict(meta)})
     _verify(folder, count)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 
+from entity_expand.channels.steps import hybrid_steps
+from entity_expand.channels.terms import masked_text
 from entity_expand.errors import QueryError
 from entity_expand.growth import Ranking
 from entity_expand.plan import ExpandSettings, ranking_steps
 from entity_expand.pools import Pool
 from entity_expand.query import ExpandQuery
 from entity_expand.seeds import SeedSet
+from entity_expand.seeds.encode import new_seeds
 from entity_expand.stores.base import Facts, Steps
 from entity_expand.strategies.combine import COMBINATIONS
 from entity_expand.strategies.lists import Asked, list_steps
@@ -27,7 +30,7 @@ def settings_of(query: ExpandQuery) -> ExpandSettings:
         raise QueryError("Results are ranked again by probabilities, which the space 'features' has not.")
     if query.strategy == "both" and not settings.both_directions:
         settings = dataclasses.replace(settings, both_directions=1.0)
-    if query.strategy in COMBINATIONS:
+    if query.strategy == "hybrid" or query.strategy in COMBINATIONS:
         rerank = bool(rerank)
     if rerank is None:
         return settings
@@ -48,6 +51,10 @@ def ranked(
         whole: All entities with their scores, if the store has them at hand for these settings.
     """
     settings = settings_of(query)
+    if query.strategy == "hybrid":
+        asked = Asked("mean", seeds, size, settings, excluded, query.filter)
+        texts = [masked_text(*seed.sentence) for seed in new_seeds(query)]
+        return (yield from hybrid_steps(asked, facts, texts))
     for strategy in COMBINATIONS:
         if query.strategy == strategy:
             return (yield from list_steps(Asked(strategy, seeds, size, settings, excluded, query.filter), facts, whole))

@@ -76,7 +76,7 @@ def _within(whole: Pool, asked: Asked, rows: EntityRows, closed: Int64) -> Ranki
     gains[:, closed] = gains[:, seeds] = -np.inf
     values = COMBINATIONS[asked.strategy](gains, Voices.of(rows, asked.seeds.weights, asked.size))
     values[closed] = values[seeds] = -np.inf
-    return _ranking(whole, asked, seeds, leading(values, asked.size), values, exact=True, fetches=0)
+    return ranking_of(whole, asked, seeds, leading(values, asked.size), values, exact=True, fetches=0)
 
 
 def _fetched(asked: Asked, space: Space) -> Steps[Ranking]:
@@ -151,12 +151,12 @@ class _Lists:
         """Return the best of the entities."""
         seeds, exact = np.arange(len(self.positions), self._pool.size), self._space.facts.exact and self.proved()
         places = leading(self._values, self._asked.size)
-        found = _ranking(self._pool, self._asked, seeds, places, self._values, exact, self.fetches)
+        found = ranking_of(self._pool, self._asked, seeds, places, self._values, exact, self.fetches)
         positions, joined = self.positions[found.positions], self.positions[found.joined]
         return dataclasses.replace(found, positions=positions, joined=joined)
 
 
-def _ranking(
+def ranking_of(
     pool: Pool, asked: Asked, seeds: Int64, places: Int64, values: Float64, exact: bool, fetches: int
 ) -> Ranking:
     """Return entities at `places` (T,) of a pool with their scores, ranked again if that is asked for."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from entity_expand.corpus import Corpus
-from entity_expand.elastic.documents import Document, document, masked_text, vector_text
+from entity_expand.elastic.documents import Document, document, vector_text
 from entity_expand.elastic.meta import ElasticMeta
 from entity_expand.errors import CorpusError
 from entity_expand.files import sha256_of
@@ -20,10 +20,9 @@ from entity_expand.scoring import EntityRows
 from entity_expand.types import Int64, Sample
 from indexer.elastic.bulk import Bulk
 from indexer.elastic.items import Item
-from indexer.prepare import Prepared, record
+from indexer.prepare import Prepared, masked, record, samples_of
 
 _BLOCK = 1024
-_TEXT = 20_000
 
 
 def documents(
@@ -48,25 +47,10 @@ def documents(
                 record(prepared, start + number, samples),
                 block,
                 number,
-                _masked(samples),
+                masked(samples),
                 {name: array[number] for name, array in vectors.items()},
                 int(contents[start + number]),
             )
-
-
-def samples_of(prepared: Prepared, number: int) -> list[Sample]:
-    """Return the samples of an entity, in file order."""
-    return [prepared.corpus.sample(each) for each in prepared.selection.samples[number].tolist()]
-
-
-def _masked(samples: list[Sample]) -> str:
-    """Return the sentences of an entity without its mentions, as far as a document takes them."""
-    parts, length = list[str](), 0
-    for sample in samples:
-        if sample.text and length < _TEXT:
-            parts.append(masked_text(sample.text, sample.mentions))
-            length += len(parts[-1]) + 1
-    return " ".join(parts)
 
 
 def contents_of(prepared: Prepared) -> Int64:

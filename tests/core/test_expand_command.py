@@ -80,7 +80,7 @@ def test_what_is_wrongly_written(world, arguments, said) -> None:
 
 
 def test_all_strategies_can_be_chosen() -> None:
-    assert set(_STRATEGIES) == set(STRATEGIES) - {"hybrid"}
+    assert set(_STRATEGIES) == set(STRATEGIES)
     assert isinstance(group, click.Group)
 
 
