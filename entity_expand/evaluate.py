@@ -110,7 +110,7 @@ def evaluate(
     empty = sorted({query.class_name for query in queries if not truth.get(query.class_name)})
     if empty:
         raise QueryError(f"No members are given for the classes {', '.join(empty)}.")
-    reader = _Views(store)
+    reader = Views(store)
     places = _places(reader, queries)
     if protocol == "joint":
         rankings, size = _jointly(reader, places, size, settings_of(asked))
@@ -127,14 +127,14 @@ def evaluate(
         classes=len({query.class_name for query in queries}),
         queries=len(queries),
         size=size,
-        unreachable=len(members) - len(_positions(reader, sorted(members))),
+        unreachable=len(members) - len(positions_of(reader, sorted(members))),
         overall=quality(lists, truth),
         by_class=_by_class(lists, truth),
         rankings={(query.class_name, query.number): tuple(ids) for query, ids in lists.items()},
     )
 
 
-class _Views:
+class Views:
     """A reader for a long run: each round of requests has a limit of time of its own.
 
     Raises:
@@ -147,12 +147,15 @@ class _Views:
 
     @property
     def facts(self) -> Facts:
+        """What an expansion must know of the index."""
         return self._first.facts
 
     def whole(self, both_directions: float) -> Pool | None:
+        """Return all entities as one pool if their scores are at hand, else None."""
         return self._first.whole(both_directions)
 
     def answer(self, requests: Sequence[Request[Any]]) -> list[Any]:
+        """Return the answers to requests that do not depend on one another."""
         reader = self._store.begin(_SECONDS)
         if reader.facts.meta != self.facts.meta:
             raise IndexChangedError("The index was replaced while it was evaluated; evaluate it again.")
@@ -167,7 +170,7 @@ def _ranked(reader: Reader, seeds: Int64, asked: ExpandQuery) -> Ranking:
 
 def _places(reader: Reader, queries: Sequence[Query]) -> dict[Query, Int64]:
     """Return the positions of the seeds of each query; seeds are ids here, never names."""
-    found = _positions(reader, sorted({seed for query in queries for seed in query.seeds}))
+    found = positions_of(reader, sorted({seed for query in queries for seed in query.seeds}))
     for query in queries:
         missing = [seed for seed in query.seeds if seed not in found]
         if missing:
@@ -175,7 +178,7 @@ def _places(reader: Reader, queries: Sequence[Query]) -> dict[Query, Int64]:
     return {query: np.array([found[seed] for seed in query.seeds], dtype=np.int64) for query in queries}
 
 
-def _positions(reader: Reader, identifiers: Sequence[str]) -> dict[str, int]:
+def positions_of(reader: Reader, identifiers: Sequence[str]) -> dict[str, int]:
     """Return the position of each id that the index holds, and of nothing that only goes by that name."""
     found: dict[str, int] = {}
     for start in range(0, len(identifiers), _BLOCK):

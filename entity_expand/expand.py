@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from entity_expand.calibration.curve import likely
+from entity_expand.calibration.use import chances_of
 from entity_expand.errors import QueryError
 from entity_expand.growth import Ranking
 from entity_expand.pools import Pool
@@ -21,6 +23,7 @@ from entity_expand.seeds.resolve import Named, resolved
 from entity_expand.stores.base import Describe, Evidence, Facts, Record, Steps, ask
 from entity_expand.strategies.choice import ranked
 from entity_expand.strategies.negatives import DEEPER, away_from
+from entity_expand.types import Float64
 
 
 def expansion(query: ExpandQuery, facts: Facts, whole: Pool | None) -> Steps[Expansion]:
@@ -44,7 +47,7 @@ def expansion(query: ExpandQuery, facts: Facts, whole: Pool | None) -> Steps[Exp
         ranking = yield from away_from(named.negatives, named.seeds, ranking, query.size, facts.mean_feature)
     else:
         ranking = yield from ranked(query, named.seeds, query.size, named.excluded, facts, whole)
-    return (yield from _described(query, named, ranking))
+    return (yield from _described(query, named, ranking, chances_of(query, ranking, facts)))
 
 
 def _refuse_what_is_to_come(query: ExpandQuery) -> None:
@@ -52,17 +55,18 @@ def _refuse_what_is_to_come(query: ExpandQuery) -> None:
         raise QueryError("Expansion with modality is not possible yet.")
 
 
-def _described(query: ExpandQuery, named: Named, ranking: Ranking) -> Steps[Expansion]:
-    """Return a ranking, its seeds and its negatives as people are shown them."""
+def _described(query: ExpandQuery, named: Named, ranking: Ranking, chances: Float64 | None) -> Steps[Expansion]:
+    """Return a ranking, its seeds and its negatives as people are shown them, and how sure each result (T,) is."""
     known = (named.seeds.stored, named.negatives.stored, ranking.positions)
     records = yield from ask(Describe(tuple(position for part in known for position in part.tolist())))
     seeds, negatives = len(known[0]), len(known[0]) + len(known[1])
     before = {position: rank for rank, position in enumerate(ranking.joined.tolist(), 1)}
     ranks = [before[position] for position in ranking.positions.tolist()]
-    columns = zip(records[negatives:], ranking.scores.tolist(), ranking.similarities.tolist(), ranks, strict=True)
+    sure = [None] * len(ranks) if chances is None else chances.tolist()
+    numbers = zip(ranking.scores.tolist(), ranking.similarities.tolist(), sure, ranks, strict=True)
     results = tuple(
-        Result(rank, *_shown(record), record.evidence, score, similarity, rank_before=rank_before)
-        for rank, (record, score, similarity, rank_before) in enumerate(columns, 1)
+        Result(rank, *_shown(record), record.evidence, *each)
+        for rank, (record, each) in enumerate(zip(records[negatives:], numbers, strict=True), 1)
     )
     new = new_seeds(query)
     return Expansion(
@@ -72,6 +76,7 @@ def _described(query: ExpandQuery, named: Named, ranking: Ranking) -> Steps[Expa
         ranking.fetches,
         query,
         negatives=_given(named.negatives, records[seeds:negatives], new),
+        cutoff=None if chances is None else likely(chances),
     )
 
 

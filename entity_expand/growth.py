@@ -30,13 +30,14 @@ class Ranking:
     """The outcome of a plan: positions and scores by falling score, (T,) each.
 
     `similarities` (T,) holds the mean over the seeds of what each adds to the score, `joined` (T,) the positions in the
-    order that they had before they were ranked again.
+    order that they had before they were ranked again, `between` the mean gain between two seeds, None for one alone.
     """
 
     positions: Int64
     scores: Float64
     similarities: Float64
     joined: Int64
+    between: float | None
     exact: bool
     fetches: int
 
@@ -237,4 +238,5 @@ class Growth:
         """Return the members in their final order."""
         places, scores = self._search.ranking()
         similarities, joined = self._search.similarities(places), self._places[self._search.joined]
-        return Ranking(self._places[places], scores, similarities, joined, exact, fetches)
+        between = self._search.between
+        return Ranking(self._places[places], scores, similarities, joined, between, exact, fetches)

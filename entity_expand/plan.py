@@ -170,4 +170,5 @@ def search_whole(
     while len(search.members) < min(len(seeds) + size, pool.size - len(excluded)):
         search.step(search.window)
     places, scores = search.ranking()
-    return Ranking(places, scores, search.similarities(places), search.joined.copy(), exact=True, fetches=0)
+    similarities, joined = search.similarities(places), search.joined.copy()
+    return Ranking(places, scores, similarities, joined, search.between, exact=True, fetches=0)

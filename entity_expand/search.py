@@ -248,6 +248,12 @@ class SetSearch:
         """Return the mean over the seeds of what each adds to the score of entities, (T,) for (T,) places."""
         return mean_gain(self.pool.gains(self.members[: self._seeds])[:, places], self._weights)
 
+    @property
+    def between(self) -> float | None:
+        """The mean gain between two seeds; None for one seed alone."""
+        seeds = self.members[: self._seeds]
+        return gain_between(self.pool.gains(seeds)[:, seeds], self._weights)
+
     def ranking(self) -> tuple[Int64, Float64]:
         """Return the results in their final order, places and scores, (T,) each (NOTES.md section 9.1)."""
         return rank(self.pool, self.members, self._left_out, self._settings, self._weights)
@@ -257,6 +263,16 @@ def mean_gain(gains: AnyArray, weights: tuple[float, ...]) -> Float64:
     """Return the mean over the seeds of what each adds, (T,) for gains (S, T), by their weights (S) of mean 1 or ()."""
     shared: Float64 = gains.mean(axis=0) if not weights else np.array(weights) @ gains / len(gains)
     return shared
+
+
+def gain_between(gains: AnyArray, weights: tuple[float, ...]) -> float | None:
+    """Return the mean gain between two different seeds for gains (S, S), by their weights (S) or (); None for S = 1."""
+    if len(gains) < 2:
+        return None
+    heard = np.array(weights) if weights else np.ones(len(gains))
+    pairs = np.outer(heard, heard)
+    np.fill_diagonal(pairs, 0.0)
+    return float((pairs * gains).sum() / pairs.sum())
 
 
 def rank(

@@ -6,6 +6,7 @@ from indexer.elastic.audit import Audit, verify_index
 from indexer.elastic.changes import ChangeReport, delete_entities, upsert_entities
 from indexer.elastic.pages import contents_digest
 from indexer.elastic.versions import Version, list_versions, prune, rollback
+from indexer.fitted import keep_fitted, keep_fitted_with_bundle
 from indexer.settings import ElasticSettings, IndexReport, IndexSettings, LoadReport
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "contents_digest",
     "delete_entities",
     "index_corpus",
+    "keep_fitted",
+    "keep_fitted_with_bundle",
     "list_versions",
     "prune",
     "rollback",

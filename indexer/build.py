@@ -6,10 +6,11 @@ import shutil
 from pathlib import Path
 
 from entity_expand.bundle import Bundle
+from entity_expand.calibration.fitted import read_fitted, write_fitted
 from entity_expand.corpus import Corpus
 from entity_expand.elastic.address import Credentials, is_address, parse_address
 from entity_expand.encoder import Encoder
-from entity_expand.errors import StoreError
+from entity_expand.errors import BundleError, StoreError
 from entity_expand.files import locked
 from entity_expand.stores.base import IndexMeta
 from entity_expand.stores.memory import CURRENT, VERSIONS, MemoryStore
@@ -79,6 +80,9 @@ def _index_into_folder(prepared: Prepared, encoder: Encoder, root: Path) -> Inde
         version.mkdir()
         blocks, shown = row_blocks(prepared, features), records(prepared)
         write_version(version, meta, blocks, shown, settings.table_bytes, texts(prepared))
+        fitted = read_fitted(prepared.bundle.path, meta.bundle, BundleError)
+        if fitted is not None:
+            write_fitted(version, fitted)
         use_version(root, version, name)
     remove_others(root, name)
     shutil.rmtree(root / _BUILDING, ignore_errors=True)

@@ -18,6 +18,7 @@ _COMMANDS = {
     "index": ("entity_expand.cli.index", "Encode a corpus and write its index."),
     "expand": ("entity_expand.cli.expand", "Expand a set from a few examples."),
     "serve": ("entity_expand.cli.serve", "Answer requests over HTTP."),
+    "fit": ("entity_expand.cli.fit", "Fit confidence and cut-off on sets whose members are known."),
     "evaluate": ("entity_expand.cli.evaluate", "Measure expansions against the truth."),
     "demo": ("entity_expand.cli.demo", "Index the demo corpus, expand a set, and show it with pictures."),
 }

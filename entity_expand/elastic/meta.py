@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from entity_expand.calibration.fitted import Fitted, fitted_from
 from entity_expand.config import from_mapping
 from entity_expand.elastic.bodies import VectorOptions, decode_floats, encode_floats, mapping
 from entity_expand.elastic.frame import Frame
@@ -36,6 +37,7 @@ class ElasticMeta:
         changes: How often entities came, went or changed since it was built.
         packed: Whether the server is known to take vectors as base64.
         rejected: How many of the entities that it was to be built with the server refused.
+        fitted: What was fitted on sets whose members are known; None for nothing.
     """
 
     state: Literal["loading", "verified"]
@@ -48,6 +50,7 @@ class ElasticMeta:
     changes: int = 0
     packed: bool = False
     rejected: int = 0
+    fitted: Fitted | None = None
 
     def identity(self) -> dict[str, Any]:
         """Return what two builds of the same index have in common, flat, by name."""
@@ -74,6 +77,7 @@ def to_meta(meta: ElasticMeta) -> dict[str, Any]:
             "changes": meta.changes,
             "packed": meta.packed,
             "rejected": meta.rejected,
+            "fitted": None if meta.fitted is None else meta.fitted.to_dict(),
         }
     }
 
@@ -120,6 +124,7 @@ def read_meta(found: Mapping[str, Any], name: str) -> ElasticMeta:
             changes=int(own["changes"]),
             packed=bool(own["packed"]),
             rejected=int(own["rejected"]),
+            fitted=_fitted(own.get("fitted"), own["index"]["bundle"], name),
         )
     except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as problem:
         raise IndexMismatchError(f"{name} has a `_meta` that cannot be read: {problem!r}. {_AGAIN}") from problem
@@ -129,6 +134,17 @@ def read_meta(found: Mapping[str, Any], name: str) -> ElasticMeta:
     if differing := mapping_differences(found, mapping(meta.index.dimension, meta.vectors)):
         raise IndexMismatchError(f"{name} has another mapping than its `_meta` says: {differing}. {_AGAIN}")
     return meta
+
+
+def _fitted(found: Any, bundle: str, name: str) -> Fitted | None:
+    if found is None:
+        return None
+    fitted = fitted_from(found, f"{name}, _meta.{KEY}.fitted,", IndexMismatchError)
+    if fitted.bundle != bundle:
+        raise IndexMismatchError(
+            f"{name} keeps what was fitted with the bundle {fitted.bundle}, not {bundle}. {_AGAIN}"
+        )
+    return fitted
 
 
 def mapping_differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

@@ -78,5 +78,5 @@ def read_mapping(name: str, found: Mapping[str, Any]) -> IndexState:
             f"{name} ({physical}) is in the state {meta.state!r}, not 'verified': it was never filled. Build it again."
         )
     norms = {field: meta.largest_norms[field] for field in meta.vectors.fields}
-    facts = Facts(meta.index, norms, meta.frame.mean_feature, meta.vectors.exact, meta.frame.pair)
+    facts = Facts(meta.index, norms, meta.frame.mean_feature, meta.vectors.exact, meta.frame.pair, fitted=meta.fitted)
     return IndexState(physical, facts, meta.vectors, meta.changes, meta.packed, meta.frame)

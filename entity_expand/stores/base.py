@@ -10,6 +10,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
+from entity_expand.calibration.fitted import Fitted
 from entity_expand.channels.fusion import Channel
 from entity_expand.frame import PairFrame
 from entity_expand.pools import Pool
@@ -113,6 +114,7 @@ class Facts:
         exact: Whether the nearest entities are always the true ones, as with a full scan.
         pair_frame: How the vectors of "pair" are balanced; None for as they are.
         channels: What can be asked beside the model's scores.
+        fitted: What was fitted on sets whose members are known; None for nothing.
     """
 
     meta: IndexMeta
@@ -121,6 +123,7 @@ class Facts:
     exact: bool
     pair_frame: PairFrame | None = None
     channels: frozenset[Channel] = frozenset()
+    fitted: Fitted | None = None
 
 
 @dataclass(frozen=True, slots=True)

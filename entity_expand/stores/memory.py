@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from entity_expand.calibration.fitted import read_fitted
 from entity_expand.channels.fusion import Channel
 from entity_expand.errors import QueryError, StoreError
 from entity_expand.files import confined, read_capped, read_json
@@ -115,6 +116,7 @@ class MemoryStore:
         )
         has_table = (version / TABLE).exists()
         self._table = self._array(version / TABLE, (count, count), np.float32) if has_table else None
+        self._fitted = read_fitted(version, self.meta.bundle, StoreError)
         self._names = Names(version / NAMES)
         self._words = Words(version / WORDS, count) if (version / WORDS).exists() else None
         self._lock = threading.Lock()
@@ -156,7 +158,8 @@ class MemoryStore:
         """Return the facts, and the norms (n,) of the features less their mean."""
         with self._lock:
             if self._statistics is None:
-                self._statistics = _statistics(self.meta, self._rows, self._words is not None)
+                facts, norms = _statistics(self.meta, self._rows, self._words is not None)
+                self._statistics = dataclasses.replace(facts, fitted=self._fitted), norms
             return self._statistics
 
     def whole(self, both_directions: float) -> Pool | None:

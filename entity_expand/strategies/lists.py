@@ -19,7 +19,7 @@ from entity_expand.plan import ExpandSettings, closed_in, space_of
 from entity_expand.pools import Pool
 from entity_expand.reach import Aim
 from entity_expand.scoring import EntityRows, stacked
-from entity_expand.search import mean_gain, rank
+from entity_expand.search import gain_between, mean_gain, rank
 from entity_expand.seeds import SeedSet
 from entity_expand.stores.base import Facts, Filter, Hits, Nearest, Request, Rows, Steps, Together, ask
 from entity_expand.strategies.combine import COMBINATIONS, ListStrategy, Voices, leading
@@ -164,5 +164,6 @@ def ranking_of(
     if asked.settings.search.rerank:
         members = np.concatenate([seeds, places])
         places, scores = rank(pool, members, len(seeds), asked.settings.search, asked.seeds.weights)
-    similarities = mean_gain(pool.gains(seeds)[:, places], asked.seeds.weights)
-    return Ranking(places, scores, similarities, joined, exact, fetches)
+    gains, weights = pool.gains(seeds), asked.seeds.weights
+    similarities, between = mean_gain(gains[:, places], weights), gain_between(gains[:, seeds], weights)
+    return Ranking(places, scores, similarities, joined, between, exact, fetches)

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
+from entity_expand.calibration.fitted import read_fitted
 from entity_expand.elastic.address import Address, Credentials
 from entity_expand.elastic.bodies import mapping
 from entity_expand.elastic.frame import Frame, frame_of
 from entity_expand.elastic.meta import ElasticMeta, to_meta
 from entity_expand.encoder import Encoder
-from entity_expand.errors import IndexMismatchError, RejectedError, ServerError
+from entity_expand.errors import BundleError, IndexMismatchError, RejectedError, ServerError
 from entity_expand.frame import PairFrame
 from entity_expand.scoring import EntityRows
 from entity_expand.stores.base import VectorField
@@ -53,7 +54,8 @@ def index_on_server(
     if settings.vectors is not None:
         options, reason = settings.vectors, "as asked for"
     version = version_name(meta, prepared.settings.evidence, settings.shards, *dataclasses.astuple(options))
-    wanted = ElasticMeta("loading", meta, options, {}, _NO_FRAME, prepared.settings.evidence, meta.entities)
+    fitted, evidence = read_fitted(prepared.bundle.path, meta.bundle, BundleError), prepared.settings.evidence
+    wanted = ElasticMeta("loading", meta, options, {}, _NO_FRAME, evidence, meta.entities, fitted=fitted)
     with writing(address, credentials, settings) as session:
         physical, found = _choose(session, f"{address.index}-{version}", wanted)
         up_to_date = found is not None and found.in_use and _is_whole(found, settings)
@@ -125,7 +127,7 @@ def _build(
     meta = dataclasses.replace(wanted, frame=frame, largest_norms=norms_of(rows, frame, wanted.vectors.fields))
     if exists:
         before = meta_of(session, physical)
-        meta = dataclasses.replace(meta, state=before.state, packed=before.packed)
+        meta = dataclasses.replace(meta, state=before.state, packed=before.packed, fitted=before.fitted or meta.fitted)
         write_meta(session, physical, meta)
     else:
         _create(session, physical, meta)

@@ -1,0 +1,119 @@
+"""What was fitted on sets whose members are known, and its JSON form, which is kept with an index and with a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from entity_expand.config import check, from_mapping, to_mapping
+from entity_expand.errors import ConfigError, EntityExpandError
+from entity_expand.files import read_json, write_json
+from entity_expand.types import Modality
+
+FILE = "fitted.json"
+FORMAT, VERSION = "entity-expand fit", 1
+MOST_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Confidence:
+    """How probable members are, for lists whose similarities are computed in one way.
+
+    Attributes:
+        space: "heads" or "features".
+        both_directions: λ.
+        modality: What the index' encoder was shown.
+        late_fusion: Weight of the pictures in the index if texts and pictures were encoded apart, else None.
+        coefficients: Of 1, the similarity, the mean gain between the seeds, and whether there is one seed alone; see
+            `curve.features`.
+        classes: How many classes it was fitted on.
+        lists: How many lists.
+    """
+
+    space: Literal["heads", "features"]
+    both_directions: float
+    modality: Modality
+    coefficients: tuple[float, float, float, float]
+    classes: int
+    lists: int
+    late_fusion: float | None = None
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """All that was fitted for an index.
+
+    Attributes:
+        bundle: Fingerprint of the bundle that the index was made with.
+        confidence: One for each way of computing similarities that was fitted.
+    """
+
+    bundle: str
+    confidence: tuple[Confidence, ...] = field(default=())
+
+    def confidence_in(
+        self, space: str, both_directions: float, modality: str, late_fusion: float | None
+    ) -> Confidence | None:
+        """Return what was fitted for similarities of this kind; None if nothing was."""
+        wanted = (space, both_directions, modality, late_fusion)
+        for each in self.confidence:
+            if (each.space, each.both_directions, each.modality, each.late_fusion) == wanted:
+                return each
+        return None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        confidence = [to_mapping(each) for each in self.confidence]
+        return {"format": FORMAT, "version": VERSION, "bundle": self.bundle, "confidence": confidence}
+
+
+def fitted_from(content: Any, where: str, error: type[EntityExpandError]) -> Fitted:
+    """Read what `Fitted.to_dict` returned, from anyone.
+
+    Args:
+        content: What JSON held.
+        where: For messages.
+        error: Raised if it is not of that form.
+    """
+    keys = {"format", "version", "bundle", "confidence"}
+    if not isinstance(content, Mapping) or content.get("format") != FORMAT or content.get("version") != VERSION:
+        raise error(f"{where} holds no {FORMAT!r} of version {VERSION}. Fit it again with `entity-expand fit`.")
+    if set(content) != keys or not isinstance(content["bundle"], str) or not isinstance(content["confidence"], list):
+        raise error(f"{where} should hold {', '.join(sorted(keys))}. Fit it again with `entity-expand fit`.")
+    try:
+        return Fitted(
+            content["bundle"],
+            tuple(
+                from_mapping(Confidence, each if isinstance(each, Mapping) else {"": each})
+                for each in content["confidence"]
+            ),
+        )
+    except ConfigError as problem:
+        raise error(f"{where}: {problem} Fit it again with `entity-expand fit`.") from problem
+
+
+def read_fitted(folder: Path, bundle: str, error: type[EntityExpandError]) -> Fitted | None:
+    """Read what was fitted from a folder, None if nothing was.
+
+    Args:
+        folder: Of a bundle, or of a version of an index.
+        bundle: Fingerprint of the bundle that it must have been fitted with.
+        error: Raised if it is not of the form, or was fitted with another bundle.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    found = fitted_from(read_json(path, MOST_BYTES, error), str(path), error)
+    if found.bundle != bundle:
+        raise error(f"{path} was fitted with the bundle {found.bundle}, not with {bundle}; remove it, or fit again.")
+    return found
+
+
+def write_fitted(folder: Path, fitted: Fitted) -> None:
+    """Write what was fitted into a folder of a bundle or of a version of an index."""
+    write_json(folder / FILE, fitted.to_dict())

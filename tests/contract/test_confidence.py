@@ -1,0 +1,62 @@
+"""What was fitted is kept with an index on a server, and says the same there as in the embedded one."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from contract.world import World, entities
+from entity_expand import AsyncExpander, Expander, ExpandSettings, IndexMismatchError
+from entity_expand.calibration.draws import fit_index
+from entity_expand.calibration.fitted import Fitted
+from entity_expand.elastic.store import ElasticStore
+from entity_expand.stores.memory import MemoryStore
+from indexer import keep_fitted
+
+TRUTH = {f"kind{k}": frozenset(e.id for e in entities()[k:60:3]) for k in range(3)}
+QUERIES = [
+    {},
+    {"strategy": "mean", "weights": [1.0, 2.0]},
+    {"settings": ExpandSettings(both_directions=1.0, pool_size=8)},
+    {"settings": ExpandSettings(space="features")},
+    {"negative": ["1"]},
+]
+
+
+@pytest.fixture(scope="module")
+def fitted(world: World, served: str) -> Fitted:
+    store = MemoryStore.open(world.index)
+    found, _ = fit_index(store, TRUTH, draws=1, size=20)
+    store.close()
+    for index in (world.index, world.fetched, served):
+        keep_fitted(index, found)
+    return found
+
+
+def test_all_stores_are_as_sure(world: World, served: str, fitted: Fitted) -> None:
+    with Expander.open(world.index) as table, Expander.open(world.fetched) as rows, Expander.open(served) as server:
+        for options in QUERIES:
+            first, *others = (each.expand(["0", "3"], 12, **options) for each in (table, rows, server))
+            assert first.cutoff is not None and all(result.confidence for result in first.results)
+            for other in others:
+                assert other.cutoff == first.cutoff and other.ids == first.ids
+                sure = [result.confidence for result in other.results]
+                assert sure == pytest.approx([result.confidence for result in first.results], rel=1e-5)
+
+    async def awaited():
+        async with await AsyncExpander.open(served) as expander:
+            return await expander.expand(["0", "3"], 12)
+
+    assert asyncio.run(awaited()).cutoff is not None
+
+
+def test_a_reader_notices(served: str, fitted: Fitted, tmp_path: Path) -> None:
+    store = ElasticStore.open(served, recheck=0)
+    assert store.begin().facts.fitted == fitted
+    keep_fitted(served, Fitted(fitted.bundle, fitted.confidence[:1]))
+    assert store.begin().facts.fitted == Fitted(fitted.bundle, fitted.confidence[:1])
+    with pytest.raises(IndexMismatchError, match="fit it again"):
+        keep_fitted(served, Fitted("f" * 64, ()))
+    store.close()
