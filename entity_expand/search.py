@@ -10,6 +10,7 @@ import numpy as np
 
 from entity_expand.errors import ConfigError, QueryError
 from entity_expand.pools import Pool
+from entity_expand.seeds.gains import gain_between, mean_gain
 from entity_expand.types import AnyArray, Bool, Float64, Int64
 
 # Weight of a member in the ideal distribution of its set, by its place in the order of joining: (first place, weight).
@@ -257,22 +258,6 @@ class SetSearch:
     def ranking(self) -> tuple[Int64, Float64]:
         """Return the results in their final order, places and scores, (T,) each (NOTES.md section 9.1)."""
         return rank(self.pool, self.members, self._left_out, self._settings, self._weights)
-
-
-def mean_gain(gains: AnyArray, weights: tuple[float, ...]) -> Float64:
-    """Return the mean over the seeds of what each adds, (T,) for gains (S, T), by their weights (S) of mean 1 or ()."""
-    shared: Float64 = gains.mean(axis=0) if not weights else np.array(weights) @ gains / len(gains)
-    return shared
-
-
-def gain_between(gains: AnyArray, weights: tuple[float, ...]) -> float | None:
-    """Return the mean gain between two different seeds for gains (S, S), by their weights (S) or (); None for S = 1."""
-    if len(gains) < 2:
-        return None
-    heard = np.array(weights) if weights else np.ones(len(gains))
-    pairs = np.outer(heard, heard)
-    np.fill_diagonal(pairs, 0.0)
-    return float((pairs * gains).sum() / pairs.sum())
 
 
 def rank(

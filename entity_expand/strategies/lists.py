@@ -19,8 +19,9 @@ from entity_expand.plan import ExpandSettings, closed_in, space_of
 from entity_expand.pools import Pool
 from entity_expand.reach import Aim
 from entity_expand.scoring import EntityRows, stacked
-from entity_expand.search import gain_between, mean_gain, rank
+from entity_expand.search import rank
 from entity_expand.seeds import SeedSet
+from entity_expand.seeds.gains import gain_between, mean_gain
 from entity_expand.stores.base import Facts, Filter, Hits, Nearest, Request, Rows, Steps, Together, ask
 from entity_expand.strategies.combine import COMBINATIONS, ListStrategy, Voices, leading
 from entity_expand.types import Float64, Int64

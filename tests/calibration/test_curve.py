@@ -7,7 +7,7 @@ import pytest
 
 from entity_expand.calibration.curve import features, likely, probabilities
 from entity_expand.calibration.fitting import logistic
-from entity_expand.search import gain_between
+from entity_expand.seeds.gains import gain_between
 
 
 def test_a_single_seed_has_no_gain_between() -> None:
