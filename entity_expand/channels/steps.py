@@ -17,7 +17,7 @@ from entity_expand.growth import Ranking, Space
 from entity_expand.plan import space_of
 from entity_expand.pools import Pool
 from entity_expand.scoring import EntityRows, stacked
-from entity_expand.search import mean_gain
+from entity_expand.seeds.gains import mean_gain
 from entity_expand.stores.base import Facts, Hits, Nearest, Request, Rows, Steps, Together, ask
 from entity_expand.stores.lexical import LexicalNearest, LexicalQuery, LexicalScores, Scored
 from entity_expand.strategies.combine import leading
