@@ -1,0 +1,219 @@
+/** The page: what people do, what the service is asked, what is shown. */
+
+import { Problem, ask, setKey } from "./api.js";
+import { Cards } from "./cards.js";
+import { byId, count, h } from "./dom.js";
+import { save, toCsv, toJson } from "./files.js";
+import { chosen, filters } from "./filters.js";
+import { listen } from "./keys.js";
+import { fromLink, toLink } from "./link.js";
+import { button, nameOf, row, thumbnail } from "./parts.js";
+import * as sheet from "./sheet.js";
+import { PAGE, Session, answered, decided, filtered, forgotten, question, verdictOf, withSeed } from "./state.js";
+import { typeahead } from "./typeahead.js";
+
+const DONE = { accept: "Accepted", reject: "Rejected" };
+const session = new Session(render);
+const cards = new Cards(act);
+let index = null;
+let asked = null;
+
+const say = (text) => { byId("said").textContent = text; };
+
+function act(what, entity) {
+  if (what === "look") void sheet.look(entity, verdictOf(session.state, entity.id));
+  else decide(what, entity);
+}
+
+function decide(verdict, entity) {
+  const next = decided(session.state, verdict, entity);
+  const done = verdictOf(next, entity.id) ? DONE[verdict] : "Took back";
+  session.step(`${done.toLowerCase()} ${nameOf(entity)}`, next);
+  say(`${done} ${nameOf(entity)}. ${count(next.seeds.length + next.accepted.length, "entity", "entities")} in the set.`);
+  if (sheet.shown()) sheet.judged(verdictOf(next, entity.id));
+  else if (cards.current && verdictOf(next, entity.id)) cards.next(next);
+}
+
+function addSeed(entity) {
+  session.step(`added ${nameOf(entity)}`, withSeed(session.state, entity));
+  say(`Added ${nameOf(entity)}.`);
+}
+
+async function addSeveral(names) {
+  const unknown = [];
+  for (const name of names.slice(0, index.limits.seeds)) {
+    try {
+      const found = (await ask(`/v1/entities?name=${encodeURIComponent(name.slice(0, 1_000))}`)).entities;
+      if (found.length === 1) addSeed(found[0]);
+      else unknown.push(name);
+    } catch (problem) {
+      fail(problem);
+      return;
+    }
+  }
+  if (unknown.length) fail(new Problem("unknown", `Not found, or not one entity: ${unknown.join(", ")}`));
+}
+
+function undo() {
+  const what = session.undo();
+  say(what ? `Undone: ${what}.` : "There is nothing to undo.");
+}
+
+async function expand({ more = false, focus = false, step = true } = {}) {
+  if (!session.state.seeds.length) return;
+  asked?.abort();
+  asked = new AbortController();
+  const { signal } = asked;
+  busy(true);
+  try {
+    const answer = await ask("/v1/expand", { body: question(session.state, index.limits, more), signal });
+    settle(answer, more, step);
+    if (focus) cards.focus(more ? session.state.results.length - answer.results.length : 0);
+  } catch (problem) {
+    if (problem.name !== "AbortError") fail(problem);
+  } finally {
+    if (asked.signal === signal) busy(false);
+  }
+}
+
+function settle(answer, more, step) {
+  const next = answered(session.state, answer, more);
+  byId("trouble").hidden = true;
+  if (step) session.step(more ? "showed more" : "expanded", next);
+  else session.become(next);
+  say(answer.results.length ? `${count(answer.results.length, "result")}.` : "No results.");
+}
+
+function busy(is) {
+  byId("cards").setAttribute("aria-busy", String(is));
+  document.body.classList.toggle("busy", is);
+}
+
+function change(label, next) {
+  session.step(label, next(session.state));
+  if (session.state.results) void expand({ step: false });
+}
+
+function fail(problem) {
+  if (problem.kind === "key-missing") {
+    byId("door").showModal();
+    return;
+  }
+  const again = button("again", "Try again", () => { byId("trouble").hidden = true; void (index ? expand() : start()); }, { label: "Try again", kind: "plain" });
+  const suggested = problem.suggestions.slice(0, 5).map((name) => h("button", { type: "button", class: "button plain", click: () => replace(problem.seed, name) }, name));
+  const dropped = problem.seed === null ? null : h("button", { type: "button", class: "button plain", click: () => replace(problem.seed, null) }, "Leave it out");
+  const shown = problem.detail ?? problem.message;
+  byId("trouble").replaceChildren(h("p", {}, shown), h("div", { class: "buttons" }, suggested, dropped ?? again));
+  byId("trouble").hidden = false;
+}
+
+async function replace(id, name) {
+  byId("trouble").hidden = true;
+  session.step(`left out ${id}`, forgotten(session.state, id));
+  if (name !== null) await addSeveral([name]);
+  await expand({ step: false });
+}
+
+function render(state, before) {
+  cards.render(state, before);
+  chosen(state);
+  const take = (entity, what) => row(entity, what, () => session.step(`took back ${nameOf(entity)}`, forgotten(session.state, entity.id)));
+  byId("seeds").replaceChildren(...state.seeds.map((entity) => take(entity, "Remove")));
+  byId("kept").replaceChildren(...state.accepted.map((entity) => take(entity, "Take back")));
+  byId("rejected").replaceChildren(...state.rejected.map((entity) => take(entity, "Take back")));
+  byId("refused").hidden = !state.rejected.length;
+  byId("refused-title").textContent = `Rejected (${state.rejected.length})`;
+  counts(state);
+  empty(state);
+  history.replaceState(null, "", `#${toLink(state)}`);
+}
+
+function counts(state) {
+  const size = state.seeds.length + state.accepted.length;
+  byId("size").textContent = size ? `${count(state.seeds.length, "example")} and ${state.accepted.length} accepted` : "Nothing yet";
+  const open = (state.results ?? []).filter((entity) => verdictOf(state, entity.id) === null).length;
+  byId("summary").textContent = state.results ? `${state.results.length} shown, ${open} undecided` : "";
+  byId("expand").disabled = byId("again").disabled = !state.seeds.length;
+  byId("again").hidden = !state.results;
+  byId("further").hidden = !state.answer || state.answer.results.length < Math.min(PAGE, index.limits.results);
+  for (const id of ["csv", "json", "share"]) byId(id).disabled = !state.seeds.length;
+  byId("undo").disabled = session.undoable === null;
+  byId("undo").title = session.undoable === null ? "Nothing to undo" : `Undo: ${session.undoable} (U)`;
+}
+
+function empty(state) {
+  const box = byId("empty");
+  const none = state.results !== null && !state.results.length;
+  box.hidden = state.results !== null && !none;
+  if (none) box.replaceChildren(h("h3", {}, "Nothing else is found"), h("p", {}, "Clear the filters, or give other examples."));
+  else if (state.results === null && !box.dataset.filled) welcome(box);
+  if (none) delete box.dataset.filled;
+}
+
+async function welcome(box) {
+  box.dataset.filled = "yes";
+  const some = h("ul", { class: "some" });
+  const words = "Name two or three members of the set you have in mind. The rest of it is looked for in the corpus.";
+  box.replaceChildren(h("h3", {}, "Begin with a few examples"), h("p", {}, words), some);
+  const found = await ask("/v1/entities?limit=12").catch(() => ({ entities: [] }));
+  some.replaceChildren(...found.entities.map((entity) => {
+    const choose = () => { if (!verdictOf(session.state, entity.id)) addSeed(entity); };
+    return h("li", {}, h("button", { type: "button", class: "button plain", click: choose }, thumbnail(entity), h("span", {}, nameOf(entity))));
+  }));
+}
+
+function wire() {
+  byId("expand").addEventListener("click", () => void expand());
+  byId("again").addEventListener("click", () => void expand({ focus: true }));
+  byId("further").addEventListener("click", () => void expand({ more: true, focus: true }));
+  byId("undo").addEventListener("click", undo);
+  byId("csv").addEventListener("click", () => save("set.csv", "text/csv", toCsv(session.state)));
+  byId("json").addEventListener("click", () => save("set.json", "application/json", toJson(session.state)));
+  byId("share").addEventListener("click", () => void share());
+  byId("door-form").addEventListener("submit", () => { setKey(byId("door-key").value.trim()); void start(); });
+  for (const verdict of ["accept", "reject"]) byId(`sheet-${verdict}`).addEventListener("click", () => decide(verdict, sheet.shown()));
+  for (const [id, step] of [["before", -1], ["after", 1]]) byId(`sheet-${id}`).addEventListener("click", () => beside(step));
+  byId("sheet-close").addEventListener("click", () => byId("sheet").close());
+  window.addEventListener("hashchange", () => void restore());
+  listen({ cards, act, beside, undo, again: () => void expand({ focus: true }) });
+  typeahead({ choose: addSeed, several: (names) => void addSeveral(names), go: () => void expand(), fail, taken: (id) => session.state.seeds.some((each) => each.id === id) });
+}
+
+function beside(step) {
+  const entity = cards.beside(sheet.shown(), step);
+  if (entity) act("look", entity);
+}
+
+async function share() {
+  try {
+    await navigator.clipboard.writeText(location.href);
+    say("Link copied.");
+    byId("share").lastChild.textContent = "Copied";
+    setTimeout(() => { byId("share").lastChild.textContent = "Copy link"; }, 2_000);
+  } catch {
+    fail(new Problem("clipboard", "The browser does not let the link be copied; it is in the address bar."));
+  }
+}
+
+async function restore() {
+  session.begin(fromLink(location.hash, index.strategies));
+  if (session.state.seeds.length) await expand({ step: false });
+}
+
+async function start() {
+  try {
+    const first = index === null;
+    index = await ask("/v1/index");
+    byId("title").textContent = index.title || "entity-expand";
+    document.title = index.title ? `${index.title} · entity-expand` : "entity-expand";
+    byId("about").textContent = count(index.entities, "entity", "entities");
+    if (first) filters(index, change, (key, value, is) => change(`filter ${key}`, (state) => filtered(state, key, value, is)));
+    delete byId("empty").dataset.filled;
+    await restore();
+  } catch (problem) {
+    fail(problem);
+  }
+}
+
+wire();
+void start();
