@@ -7,20 +7,23 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, Unpack
 
+from entity_expand import finding
 from entity_expand.drive import run, run_many
 from entity_expand.elastic.address import Credentials
 from entity_expand.errors import IndexChangedError, QueryError
 from entity_expand.expand import expansion
 from entity_expand.explain import Explanation, SetExplanation
 from entity_expand.explain.steps import explained, explained_set
-from entity_expand.front.common import Attempts, first_picture, open_store, seed_encoder
+from entity_expand.front.common import Attempts, first_picture, open_store, refuse_with_service, seed_encoder
 from entity_expand.query import ExpandOptions, ExpandQuery, NewSeed
+from entity_expand.remote.address import is_service
 from entity_expand.results import Expansion
 from entity_expand.results.expansion import Origin
 from entity_expand.results.session import following, next_query
 from entity_expand.seeds.encode import EncodesSeeds, EncodingReader
 from entity_expand.stores.base import Evidence, Facts, Reader, Steps, Store
 from entity_expand.strategies.choice import settings_of
+from entity_expand.types import Entity
 
 if TYPE_CHECKING:
     from entity_expand.bundle import Bundle
@@ -53,7 +56,9 @@ class Expander:
         bundle: Bundle | Path | str | None = None,
         encoder: Encoder | None = None,
     ) -> Expander:
-        """Open an index folder, or an index on a search server as https://host:9200/NAME.
+        """Open an index folder, an index on a search server as https://host:9200/NAME, or a service as http://host:8080.
+
+        A service has pictures and encoder of its own.
 
         Args:
             index: Where it is.
@@ -68,6 +73,11 @@ class Expander:
             BundleError: The bundle is missing or damaged.
             ConfigError: The address or the credentials are wrong, or an encoder does not fit the bundle or lacks one.
         """
+        if isinstance(index, str) and is_service(index):
+            from entity_expand.remote.expander import RemoteExpander
+
+            refuse_with_service(pictures, bundle, encoder)
+            return RemoteExpander.connect(index, credentials)
         encoding = seed_encoder(bundle, encoder)
         opened = cls(open_store(index, credentials), pictures, encoding)
         try:
@@ -191,6 +201,17 @@ class Expander:
             except IndexChangedError:
                 if attempts.used_up():
                     raise
+
+    def find(self, prefix: str, limit: int = 20, *, timeout: float | None = None) -> list[Entity]:
+        """Return entities of which a name or an alias begins with `prefix`, without regard to case and accents.
+
+        Those that are called just so come first; then, and among them, it goes by name.
+        """
+        return self._answered(lambda _: finding.named_so(finding.find(prefix, limit)), timeout)
+
+    def lookup(self, name: str, *, timeout: float | None = None) -> list[Entity]:
+        """Return the entity with this id, else those that are called so, by id; 100 at most."""
+        return self._answered(lambda _: finding.named_so(finding.lookup(name)), timeout)
 
     def picture(self, evidence: Sequence[Evidence]) -> Path | None:
         """Return the file of the first picture among some evidence; None if there is none inside the folder."""

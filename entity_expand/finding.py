@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from entity_expand.stores.base import Describe, Find, Lookup, Record, Steps, ask
+from entity_expand.types import Entity
 
 MOST_READINGS = 100
 
@@ -17,3 +18,8 @@ def find(prefix: str, limit: int) -> Steps[list[Record]]:
     """Return entities of which a name or an alias begins with `prefix`, in the order of `Find`."""
     positions = yield from ask(Find(prefix, limit))
     return (yield from ask(Describe(positions)))
+
+
+def named_so(steps: Steps[list[Record]]) -> Steps[list[Entity]]:
+    """Return the entities of records."""
+    return [record.entity for record in (yield from steps)]

@@ -130,7 +130,8 @@ def open_expander(
     if bundle is None or encoder is None:
         if encoder is not None:
             raise click.UsageError("--encoder needs the --bundle whose model it runs.")
-        return Expander.open(index, pictures, credentials=read_credentials(credentials), bundle=bundle)
+        found = None if credentials is None else read_credentials(credentials)
+        return Expander.open(index, pictures, credentials=found, bundle=bundle)
     from entity_expand.bundle import Bundle
     from entity_expand.encoder import open_encoder
 

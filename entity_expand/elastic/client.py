@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-import ssl
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -16,10 +15,11 @@ from elasticsearch import AsyncElasticsearch, UnsupportedProductError
 
 from entity_expand.elastic.address import Address, Credentials
 from entity_expand.elastic.exchange import Answer, Call
-from entity_expand.elastic.node import CAP_KEY, JSON, NDJSON, BrokenError, Node, RefusedError, SingleNode
+from entity_expand.elastic.node import CAP_KEY, JSON, NDJSON, Node, RefusedError, SingleNode
 from entity_expand.elastic.translate import incomplete, refused
-from entity_expand.errors import ConfigError, ServerError, UnreachableError
+from entity_expand.errors import ServerError, UnreachableError
 from entity_expand.sending import Again, FailedError, Failure
+from entity_expand.web.pool import BrokenError, trusted
 
 
 class Client:
@@ -132,10 +132,7 @@ class _Untouched(Serializer):
 def _config(address: Address, credentials: Credentials, cap: int) -> NodeConfig:
     parts, context = urlsplit(address.url), None
     if address.encrypted and not credentials.fingerprint:
-        try:
-            context = ssl.create_default_context(cafile=credentials.ca_file)
-        except OSError as problem:
-            raise ConfigError(f"ca_file {credentials.ca_file} cannot be read as PEM: {problem}.") from problem
+        context = trusted(credentials.ca_file)
     return NodeConfig(
         parts.scheme,
         parts.hostname or "",

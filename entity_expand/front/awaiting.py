@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, Unpack
 
+from entity_expand import finding
 from entity_expand.drive import run_many_async
 from entity_expand.elastic.address import Credentials, is_address
 from entity_expand.elastic.address import credentials as find_credentials
@@ -16,13 +17,15 @@ from entity_expand.expand import expansion
 from entity_expand.expander import Expander
 from entity_expand.explain import Explanation, SetExplanation
 from entity_expand.explain.steps import explained, explained_set
-from entity_expand.front.common import Attempts, first_picture, seed_encoder
+from entity_expand.front.common import Attempts, first_picture, refuse_with_service, seed_encoder
 from entity_expand.query import ExpandOptions, ExpandQuery, NewSeed
+from entity_expand.remote.address import is_service
 from entity_expand.results import Expansion
 from entity_expand.results.session import following, next_query
 from entity_expand.seeds.encode import AsyncEncodingReader, EncodesSeeds
 from entity_expand.stores.base import AsyncStore, Evidence, Facts, Steps
 from entity_expand.stores.memory import MemoryStore
+from entity_expand.types import Entity
 
 if TYPE_CHECKING:
     from entity_expand.bundle import Bundle
@@ -60,7 +63,12 @@ class AsyncExpander:
         bundle: Bundle | Path | str | None = None,
         encoder: Encoder | None = None,
     ) -> AsyncExpander:
-        """Open an index folder, or an index on a search server; arguments and errors as for `Expander.open`."""
+        """Open an index, or a service; arguments and errors as for `Expander.open`."""
+        if isinstance(index, str) and is_service(index):
+            from entity_expand.remote.expander import AsyncRemoteExpander
+
+            refuse_with_service(pictures, bundle, encoder)
+            return await AsyncRemoteExpander.connect(index, credentials)
         encoding = await asyncio.to_thread(seed_encoder, bundle, encoder)
         store: AsyncStore | MemoryStore
         if isinstance(index, str) and is_address(index):
@@ -153,6 +161,20 @@ class AsyncExpander:
             if isinstance(found, QueryError):
                 raise found
             return found
+
+    async def find(self, prefix: str, limit: int = 20, *, timeout: float | None = None) -> list[Entity]:
+        """Return entities by how a name begins; as `Expander.find`."""
+        store = self.store
+        if isinstance(store, MemoryStore):
+            return await asyncio.to_thread(Expander(store).find, prefix, limit)
+        return await self._answered(store, lambda _: finding.named_so(finding.find(prefix, limit)), timeout)
+
+    async def lookup(self, name: str, *, timeout: float | None = None) -> list[Entity]:
+        """Return the entity with this id, else those that are called so; as `Expander.lookup`."""
+        store = self.store
+        if isinstance(store, MemoryStore):
+            return await asyncio.to_thread(Expander(store).lookup, name)
+        return await self._answered(store, lambda _: finding.named_so(finding.lookup(name)), timeout)
 
     async def picture(self, evidence: Sequence[Evidence]) -> Path | None:
         """Return the file of the first picture among some evidence; as `Expander.picture`."""

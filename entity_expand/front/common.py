@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from entity_expand.elastic.address import Credentials, is_address
 from entity_expand.elastic.address import credentials as find_credentials
-from entity_expand.errors import CorpusError
+from entity_expand.errors import ConfigError, CorpusError
 from entity_expand.files import confined
 from entity_expand.stores.base import Evidence, Facts, Store
 from entity_expand.stores.memory import MemoryStore
@@ -42,6 +42,16 @@ def seed_encoder(bundle: Bundle | Path | str | None, encoder: Encoder | None) ->
     from entity_expand.seeds.newcomers import SeedEncoder
 
     return SeedEncoder.open(bundle, encoder)
+
+
+def refuse_with_service(pictures: object, bundle: object, encoder: object) -> None:
+    """Refuse what a service has itself.
+
+    Raises:
+        ConfigError: Something is given.
+    """
+    if pictures is not None or bundle is not None or encoder is not None:
+        raise ConfigError("A service has pictures, bundle and encoder of its own; open it by its address alone.")
 
 
 def first_picture(evidence: Sequence[Evidence], pictures: Path | str | None, facts: Facts) -> Path | None:

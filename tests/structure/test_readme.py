@@ -1,4 +1,4 @@
-"""The snippets of the README are run, from top to bottom, in one folder that holds `corpus`, `bundle` and `index`.
+"""The snippets of `DOCUMENTS` are run, from top to bottom, in one folder that holds `corpus`, `bundle` and `index`.
 
 A block of `python` is run as a file, or, if it holds `>>>`, as a doctest. Of a block of `console` each line `$ COMMAND`
 is run by the shell, and the lines below it must be what it prints; `...` stands for anything, and without such lines
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-DOCUMENTS = ("README.md",)
+DOCUMENTS = ("README.md", "docs/service.md")
 RUN = ("console", "python")
 SHOWN = ("dockerfile", "ini", "json", "jsonl", "makefile", "mermaid", "text", "toml", "yaml")
 BLOCK = re.compile(r"^```(?P<language>[^\n`]*)\n(?P<body>.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)

@@ -1,0 +1,1 @@
+"""The client of the HTTP service: `Expander.open("http://host:8080")` leads here."""

@@ -1,0 +1,109 @@
+"""What is asked of a service, as generators of requests: written once, driven by waiting and by awaiting."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Generator, Sequence
+from typing import Any, TypeAlias, TypeVar
+from urllib.parse import quote, urlencode
+
+from entity_expand.errors import ExpansionError, QueryError, ServerError
+from entity_expand.query import ExpandQuery
+from entity_expand.remote.answers import foreign, is_problem, problem_error, read_entities, read_expansion, sent_query
+from entity_expand.remote.connection import Asked
+from entity_expand.results import Expansion
+from entity_expand.types import Entity
+
+T = TypeVar("T")
+Calls: TypeAlias = Generator[Asked, Any, T]
+
+_TOGETHER = 16
+Found: TypeAlias = Expansion | QueryError
+
+
+def greet(where: str) -> Calls[None]:
+    """See that there is a service.
+
+    Raises:
+        ServerError: There is another.
+    """
+    facts = yield Asked("/v1/index")
+    if not isinstance(facts, dict) or not {"entities", "strategies", "limits"} <= facts.keys():
+        raise ServerError(f"{where} answers, but not as a service of entity-expand does.")
+
+
+def expansions(queries: Sequence[ExpandQuery], keep_errors: bool, where: str) -> Calls[list[Found]]:
+    """Ask for expansions: one alone, several some at a time.
+
+    Raises:
+        QueryError: A query cannot be answered, unless such errors are kept in the places of results.
+        ServerError: The answer is of another form.
+    """
+    found: list[Found] = []
+    for start in range(0, len(queries), _TOGETHER):
+        part = queries[start : start + _TOGETHER]
+        found += yield from (_one(part[0], where) if len(queries) == 1 else _several(part, where))
+        wrong = next((each for each in found[start:] if isinstance(each, QueryError)), None)
+        if wrong is not None and not keep_errors:
+            raise wrong
+    return found
+
+
+def _one(query: ExpandQuery, where: str) -> Calls[list[Found]]:
+    try:
+        content = yield Asked("/v1/expand", sent_query(query))
+    except QueryError as problem:
+        return [problem]
+    return [_read(content, query, where)]
+
+
+def _several(queries: Sequence[ExpandQuery], where: str) -> Calls[list[Found]]:
+    forms = [_form(query) for query in queries]
+    good = [(form, query) for form, query in zip(forms, queries, strict=True) if not isinstance(form, QueryError)]
+    content = (yield Asked("/v1/expand/batch", {"queries": [form for form, _ in good]})) if good else {"results": []}
+    results = content.get("results") if isinstance(content, dict) else None
+    if not isinstance(results, list) or len(results) != len(good):
+        raise foreign(where, ExpansionError("there is not one result for each query."))
+    found = iter([_read(each, query, where) for each, (_, query) in zip(results, good, strict=True)])
+    return [form if isinstance(form, QueryError) else next(found) for form in forms]
+
+
+def _form(query: ExpandQuery) -> dict[str, Any] | QueryError:
+    try:
+        return sent_query(query)
+    except QueryError as problem:
+        return problem
+
+
+def _read(content: Any, query: ExpandQuery, where: str) -> Found:
+    if is_problem(content):
+        problem = problem_error(content, where)
+        if isinstance(problem, QueryError):
+            return problem
+        raise problem
+    try:
+        return dataclasses.replace(read_expansion(content), query=query)
+    except ExpansionError as problem:
+        raise foreign(where, problem) from problem
+
+
+def entities(where: str, **asked: str | int) -> Calls[list[Entity]]:
+    """Ask for entities by `prefix`, or by `name`, at most `limit`.
+
+    Raises:
+        ServerError: The answer is of another form.
+    """
+    content = yield Asked(f"/v1/entities?{urlencode(asked)}")
+    try:
+        return read_entities(content)
+    except ExpansionError as problem:
+        raise foreign(where, problem) from problem
+
+
+def picture(path: str) -> Calls[bytes | None]:
+    """Ask for a picture by its path in the corpus; None if there is none that can be shown."""
+    try:
+        content: bytes = yield Asked(f"/v1/pictures/{quote(path)}", raw=True)
+    except QueryError:
+        return None
+    return content

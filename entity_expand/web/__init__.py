@@ -1,0 +1,1 @@
+"""HTTP from this side: bounded requests by aiohttp, for all clients of servers."""
