@@ -1,7 +1,8 @@
 """From the similarities of a list to the probability of each result, and to where the list ends: pure functions.
 
-Two numbers are enough (docs/results/cutoff.md): how similar the result is to the seeds, and how similar the seeds are
-to one another, the mean gain between two of them. Neither depends on a rank, so every page of a list is judged alike.
+A result is judged by how similar it is to the seeds, by how similar the seeds are to one another, the mean gain between
+two of them, and by its rank, which brings in how large the sets usually are. What each is worth is measured in
+docs/results/cutoff.md.
 """
 
 from __future__ import annotations
@@ -13,17 +14,21 @@ from entity_expand.types import AnyArray, Float64
 _STEEPEST = 30.0
 
 
-def features(similarities: AnyArray, between: float | None) -> Float64:
-    """Return what a result is judged by, (T, 4): 1, its similarity, the gain between the seeds, whether there is one.
+def features(similarities: AnyArray, between: float | None, first: int = 1) -> Float64:
+    """Return what results are judged by, (T, 6).
+
+    The columns are 1, the similarity, the gain between the seeds, whether there is one seed alone, the similarity if
+    so, and the logarithm of the rank.
 
     Args:
-        similarities: (T,) of the results.
-        between: Mean gain between two seeds; None for a single seed, for which 0 and 1 stand in the last columns.
+        similarities: (T,) of the results, best first.
+        between: Mean gain between two seeds; None for one alone, for which 0 stands in its column.
+        first: Rank of the first result; more than 1 where a list goes on.
     """
-    count = len(similarities)
-    ones = np.ones(count)
-    between_seeds, single = (0.0, 1.0) if between is None else (between, 0.0)
-    return np.column_stack([ones, similarities, ones * between_seeds, ones * single]).astype(np.float64)
+    count, single = len(similarities), float(between is None)
+    ones, given = np.ones(count), np.asarray(similarities, dtype=np.float64)
+    ranks = np.log(np.arange(first, first + count, dtype=np.float64))
+    return np.column_stack([ones, given, ones * (between or 0.0), ones * single, given * single, ranks])
 
 
 def probabilities(judged: Float64, coefficients: AnyArray | tuple[float, ...]) -> Float64:

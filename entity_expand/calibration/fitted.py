@@ -26,8 +26,7 @@ class Confidence:
         both_directions: λ.
         modality: What the index' encoder was shown.
         late_fusion: Weight of the pictures in the index if texts and pictures were encoded apart, else None.
-        coefficients: Of 1, the similarity, the mean gain between the seeds, and whether there is one seed alone; see
-            `curve.features`.
+        coefficients: Of the columns of `curve.features`.
         classes: How many classes it was fitted on.
         lists: How many lists.
     """
@@ -35,7 +34,7 @@ class Confidence:
     space: Literal["heads", "features"]
     both_directions: float
     modality: Modality
-    coefficients: tuple[float, float, float, float]
+    coefficients: tuple[float, float, float, float, float, float]
     classes: int
     lists: int
     late_fusion: float | None = None

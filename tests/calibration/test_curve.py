@@ -11,9 +11,10 @@ from entity_expand.seeds.gains import gain_between
 
 
 def test_a_single_seed_has_no_gain_between() -> None:
-    assert features(np.array([2.0, 1.0]), 3.0).tolist() == [[1, 2, 3, 0], [1, 1, 3, 0]]
-    assert features(np.array([2.0]), None).tolist() == [[1, 2, 0, 1]]
-    assert features(np.array([]), 1.0).shape == (0, 4)
+    assert features(np.array([2.0, 1.0]), 3.0).tolist() == [[1, 2, 3, 0, 0, 0], [1, 1, 3, 0, 0, np.log(2)]]
+    assert features(np.array([2.0]), None).tolist() == [[1, 2, 0, 1, 2, 0]]
+    assert features(np.array([2.0, 5.0]), 3.0, first=11)[:, 5].tolist() == [np.log(11), np.log(12)]
+    assert features(np.array([]), 1.0).shape == (0, 6)
 
 
 def test_the_gain_between_seeds_is_the_mean_of_all_pairs() -> None:

@@ -22,7 +22,7 @@ from entity_expand.corpus.queries import write_truth
 from entity_expand.encoder import FakeEncoder
 from indexer import index_corpus, keep_fitted, keep_fitted_with_bundle
 
-ONE = Confidence("heads", 1.0, "both", (-3.0, 0.5, -0.1, 0.2), classes=3, lists=9)
+ONE = Confidence("heads", 1.0, "both", (-3.0, 0.5, -0.1, 0.2, 0.1, -0.3), classes=3, lists=9)
 
 
 @pytest.fixture
@@ -99,6 +99,10 @@ def test_the_command_fits_and_keeps(world: World, truth: Path) -> None:
         assert expander.expand(["0"], 5, settings=ExpandSettings(both_directions=0.3)).cutoff is None, "was not fitted"
         assert expander.expand(["0"], 5, settings=ExpandSettings(space="features")).cutoff is not None
         assert found.to_dict()["results"][0]["confidence"] == found.results[0].confidence
+        page, whole = found.more(), expander.expand(["0", "3"], 20, strategy="mean")
+        plain = expander.expand(["0", "3"], 10, strategy="mean").more()
+        assert page.cutoff is not None
+        assert [r.confidence for r in plain.results] == pytest.approx([r.confidence for r in whole.results[10:]])
     opened = Bundle.open(world.bundle.path)
     assert opened.fingerprint == world.bundle.fingerprint
     with Corpus.open(world.corpus) as corpus:

@@ -38,7 +38,7 @@ def test_lists_of_other_lengths_compare() -> None:
 
 def test_what_says_nothing_helps_nothing() -> None:
     random = np.random.default_rng(0)
-    made = [Judged(f"{n}", features(np.zeros(50), 1.0), random.random(50) < 0.2, 10) for n in range(40)]
+    made = [Judged(f"{n}", features(np.zeros(50), 1.0)[:, :2], random.random(50) < 0.2, 10) for n in range(40)]
     held = held_out(made)
     assert held.brier == pytest.approx(held.constant_brier, abs=2e-3) and held.error < 0.02
 
