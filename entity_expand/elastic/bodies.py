@@ -150,14 +150,15 @@ def knn(
     }
     clauses = filter_clauses(filtered, allow_scripts)
     if len(excluded) or clauses:
-        barred = {"must_not": _barring(excluded)} if len(excluded) else {}
+        barred = {"must_not": barring(excluded)} if len(excluded) else {}
         section["filter"] = {"bool": {**barred, **({"filter": clauses} if clauses else {})}}
     if rescore is not None:
         section["rescore_vector"] = {"oversample": rescore}
     return section
 
 
-def _barring(places: Sequence[int] | Int64) -> list[dict[str, Any]]:
+def barring(places: Sequence[int] | Int64) -> list[dict[str, Any]]:
+    """Return the clauses, none of which an entity may match, that keep places out."""
     listed = [int(place) for place in places]
     parts = [listed[start : start + _MOST_TERMS] for start in range(0, len(listed), _MOST_TERMS)]
     return [{"terms": {"place": part}} for part in parts]

@@ -13,11 +13,13 @@ from entity_expand.elastic import searches
 from entity_expand.elastic.address import Address
 from entity_expand.elastic.exchange import Answer, Call
 from entity_expand.elastic.hits import RANKED, RANKED_PATHS, Body, Found
+from entity_expand.elastic.lexical import lexical_nearest, lexical_scores
 from entity_expand.elastic.searches import Searches, SearchOptions, View
 from entity_expand.elastic.state import IndexState, missing, read_state
 from entity_expand.errors import IndexMissingError, ServerError
 from entity_expand.stores.base import Describe, Find, Lookup, Matching, Nearest, Request, Rows, Suggest
 from entity_expand.stores.facets import Facets
+from entity_expand.stores.lexical import LexicalNearest, LexicalScores
 
 T = TypeVar("T")
 Calls: TypeAlias = Generator[Call, Answer, T]
@@ -69,6 +71,10 @@ def _kinds(
         match request:
             case Nearest():
                 kinds.append(([number], _single(searches.nearest(request, view, options))))
+            case LexicalNearest():
+                kinds.append(([number], _single(lexical_nearest(request, view, options.allow_scripts))))
+            case LexicalScores():
+                kinds.append(([number], _single(lexical_scores(request, view))))
             case Matching():
                 kinds.append(([number], _single(searches.matching(request, options.allow_scripts))))
             case Find():

@@ -24,6 +24,7 @@ from entity_expand.errors import (
 )
 from entity_expand.sending import Deadline
 from entity_expand.stores.base import Facts, Matching, Nearest, Request
+from entity_expand.stores.lexical import LexicalNearest
 
 _REFUSED = 400
 _RECORDS = 20_000
@@ -148,5 +149,5 @@ class Run:
 
 
 def _by_caller(request: Request[Any]) -> bool:
-    filtered = request.filter if isinstance(request, (Nearest, Matching)) else None
+    filtered = request.filter if isinstance(request, (Nearest, Matching, LexicalNearest)) else None
     return filtered is not None and filtered.query is not None

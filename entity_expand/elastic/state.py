@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from entity_expand.channels.fusion import Channel
 from entity_expand.elastic.address import Address
 from entity_expand.elastic.bodies import VectorOptions
 from entity_expand.elastic.frame import Frame
@@ -78,5 +79,8 @@ def read_mapping(name: str, found: Mapping[str, Any]) -> IndexState:
             f"{name} ({physical}) is in the state {meta.state!r}, not 'verified': it was never filled. Build it again."
         )
     norms = {field: meta.largest_norms[field] for field in meta.vectors.fields}
-    facts = Facts(meta.index, norms, meta.frame.mean_feature, meta.vectors.exact, meta.frame.pair, fitted=meta.fitted)
+    channels = frozenset[Channel]({"lexical"})
+    facts = Facts(
+        meta.index, norms, meta.frame.mean_feature, meta.vectors.exact, meta.frame.pair, channels, meta.fitted
+    )
     return IndexState(physical, facts, meta.vectors, meta.changes, meta.packed, meta.frame)

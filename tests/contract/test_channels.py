@@ -77,6 +77,8 @@ def test_hybrid_keeps_to_filters_and_exclusions(store) -> None:
     assert sorted(map(int, found.ids)) == [3, 6, 9, 18, 21, 24, 27]
     nobody = Expander(store).expand(NAMES, strategy="hybrid", filter=Filter(attributes={"kind": []}))
     assert nobody.ids == []
+    with pytest.raises(QueryError, match="quer"):
+        Expander(store).expand(NAMES, strategy="hybrid", filter=Filter(query={"no_such_query": {}}))
 
 
 def test_hybrid_can_be_ranked_again_and_told_what_not(store) -> None:
