@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from entity_expand.bundle import Bundle
+from entity_expand.corpus import OwnRow, write_corpus
 from entity_expand.demo import bundle_path
 from entity_expand.scorer_folder import ScorerFolder
 from entity_expand.scoring import EntityRows, entity_rows, head_rows, head_statistics
@@ -16,6 +18,8 @@ from entity_expand.triton.configuration import RepositorySettings
 from entity_expand.triton.repository import encoder_models, scorer_content, write_repository
 from export.scorer import write_scorer
 from servers.triton_node import TritonNode
+
+COLOURS = ("red", "green", "blue", "gold")
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +52,19 @@ def node(bundle: Bundle, scorer_folder: Path, tmp_path_factory: pytest.TempPathF
     write_repository(folder, models, settings)
     with TritonNode(folder) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def corpus(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two sentences for each entity of the bundle, the second with a picture."""
+    folder = tmp_path_factory.mktemp("corpus") / "corpus"
+    rows = []
+    for number, entity in enumerate(bundle.entities):
+        colour = COLOURS[number % 4]
+        for turn, rest in enumerate((f"has a {colour} flag.", f"lies by the sea, number {number}.")):
+            span = (entity.id, 0, len(entity.name))
+            rows.append(OwnRow(f"{entity.name} {rest}", (span,), f"{colour}.png" if turn else None))
+    write_corpus(folder, bundle.entities, rows)
+    for colour in COLOURS:
+        Image.new("RGB", (40, 30), colour).save(folder / f"{colour}.png")
+    return folder

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import Image
 
 from entity_expand.bundle import Bundle
 from entity_expand.cli import group
-from entity_expand.corpus import Corpus, OwnRow, write_corpus
+from entity_expand.corpus import Corpus
 from entity_expand.encoder import OnnxEncoder, open_encoder
 from entity_expand.errors import ConfigError, ModelMismatchError
 from entity_expand.expander import Expander
@@ -22,24 +21,6 @@ from entity_expand.triton.encoder import TritonEncoder
 from indexer import index_corpus
 from servers.scripted import ScriptedServer, reply
 from servers.triton_node import TritonNode
-
-COLOURS = ("red", "green", "blue", "gold")
-
-
-@pytest.fixture(scope="module")
-def corpus(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two sentences for each entity of the bundle, the second with a picture."""
-    folder = tmp_path_factory.mktemp("corpus") / "corpus"
-    rows = []
-    for number, entity in enumerate(bundle.entities):
-        colour = COLOURS[number % 4]
-        for turn, rest in enumerate((f"has a {colour} flag.", f"lies by the sea, number {number}.")):
-            span = (entity.id, 0, len(entity.name))
-            rows.append(OwnRow(f"{entity.name} {rest}", (span,), f"{colour}.png" if turn else None))
-    write_corpus(folder, bundle.entities, rows)
-    for colour in COLOURS:
-        Image.new("RGB", (40, 30), colour).save(folder / f"{colour}.png")
-    return folder
 
 
 def test_the_index_of_a_server_is_that_of_the_bundle(
