@@ -1,15 +1,17 @@
 """Time an encoder on a Triton server beside the same graph in process, by clients, ways and batching.
 
-    python benchmarks/triton_latency.py FOLDER [--clients 1 8 32] [--requests 60] [--ways triton triton+http triton+shm]
+    python benchmarks/triton_latency.py FOLDER [--clients 1 8 32] [--turns 60] [--requests 64] [--rounds 3]
 
 A request is one pair: a sentence of 32 ids and a photo of 224 x 224 pixels. FOLDER keeps what is made once: a fused
 encoder over MiniLM and EfficientNet-Lite0 whose layers above these are untrained, which takes as long as a trained one.
-The server runs the Python backend with one instance of one thread; clients are tasks of one process, each of which
-sends its next request when it has the answer to the last. Everything shares the cores of this machine.
+The servers run the Python backend with one instance of one thread, one with and one without dynamic batching. What is
+compared runs in turns: pair by pair for one caller, round by round for several, which are tasks of one process that
+send their next request when they have the answer to the last. Everything shares the cores of this machine.
 """
 
 import argparse
 import asyncio
+import contextlib
 import platform
 import sys
 import time
@@ -29,6 +31,7 @@ from entity_expand.inputs import Prepared
 from entity_expand.triton.configuration import RepositorySettings
 from entity_expand.triton.encoder import AsyncTritonEncoder, TritonEncoder
 from entity_expand.triton.repository import encoder_content, write_repository
+from entity_expand.types import AnyArray
 from servers.triton_node import TritonNode
 
 ENTITIES, LENGTH = 60, 32
@@ -42,10 +45,9 @@ class Timing:
     milliseconds: tuple[float, ...]
     rate: float
 
-    def row(self) -> str:
+    def times(self) -> str:
         """Return the cells of a table."""
-        times = " | ".join(f"{np.percentile(self.milliseconds, each):.1f}" for each in PERCENTILES)
-        return f"{times} | {self.rate:.0f}"
+        return " | ".join(f"{np.percentile(self.milliseconds, each):.1f}" for each in PERCENTILES)
 
 
 def made_bundle(folder: Path) -> Bundle:
@@ -103,73 +105,92 @@ async def timed(ask: Callable[[int], Awaitable[object]], clients: int, requests:
     return Timing(tuple(taken), requests / (time.perf_counter() - begin))
 
 
-def in_process(bundle: Bundle, inputs: Sequence[EncoderInput], requests: int) -> tuple[Timing, Timing]:
-    """Return times of the graph in this process, with and without making a pair ready."""
-    encoder = OnnxEncoder(bundle, threads=1)
-    feeds = [next(iter(Prepared([each], bundle.tokenizer, bundle.image).batches(1))).feeds for each in inputs]
-    session = encoder._session
+def in_turns(sides: dict[str, Callable[[EncoderInput], object]], inputs: Sequence[EncoderInput], turns: int) -> None:
+    """Ask each side for the same pair, one after the other, and print medians and ratios to the first."""
+    taken: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(turns + 3):
+        for name, ask in sides.items():
+            begin = time.perf_counter()
+            ask(inputs[number % len(inputs)])
+            taken[name].append(1000 * (time.perf_counter() - begin))
+    base = np.array(next(iter(taken.values()))[3:])
+    print("| one pair at a time | p50 | p95 | p99 | median ratio |\n|---|---|---|---|---|")
+    for name, found in taken.items():
+        ratio = np.median(np.array(found[3:]) / base)
+        print(f"| {name} | {Timing(tuple(found[3:]), 0).times()} | {ratio:.2f} |", flush=True)
 
-    async def whole(number: int) -> None:
-        encoder.encode([inputs[number % len(inputs)]])
 
-    async def bare(number: int) -> None:
-        session.run(["feature"], dict(feeds[number % len(feeds)]))
+def bare(bundle: Bundle, encoder: OnnxEncoder) -> Callable[[EncoderInput], object]:
+    """Return what runs the graph alone; pairs are made ready before."""
+    ready: dict[int, dict[str, AnyArray]] = {}
 
-    asyncio.run(timed(whole, 1, 5))
-    return asyncio.run(timed(whole, 1, requests)), asyncio.run(timed(bare, 1, requests))
+    def run(item: EncoderInput) -> object:
+        return encoder._session.run(["feature"], ready[id(item)])
+
+    def first(item: EncoderInput) -> object:
+        if id(item) not in ready:
+            (batch,) = Prepared([item], bundle.tokenizer, bundle.image).batches(1)
+            ready[id(item)] = dict(batch.feeds)
+        return run(item)
+
+    return first
 
 
-async def through_server(
-    bundle: Bundle, where: str, inputs: Sequence[EncoderInput], clients: int, requests: int
-) -> Timing:
+async def many(bundle: Bundle, where: str, inputs: Sequence[EncoderInput], clients: int, requests: int) -> Timing:
+    """Let clients ask a server."""
     async with AsyncTritonEncoder(bundle, where, timeout=60) as encoder:
 
         async def ask(number: int) -> None:
             await encoder.encode([inputs[number % len(inputs)]])
 
-        await timed(ask, clients, 2 * clients)
+        await timed(ask, clients, clients)
         return await timed(ask, clients, requests)
-
-
-def waiting(bundle: Bundle, where: str, inputs: Sequence[EncoderInput], requests: int) -> Timing:
-    """Return times of the encoder for threads, with a single caller."""
-    with TritonEncoder(bundle, where, timeout=60) as encoder:
-
-        async def ask(number: int) -> None:
-            encoder.encode([inputs[number % len(inputs)]])
-
-        asyncio.run(timed(ask, 1, 5))
-        return asyncio.run(timed(ask, 1, requests))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--requests", type=int, default=60, help="of one client; eight times as many of more")
+    parser.add_argument("--turns", type=int, default=60, help="pairs of the comparison with the graph in process")
+    parser.add_argument("--requests", type=int, default=64, help="by all clients together in one round")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ways", nargs="+", default=["triton", "triton+http", "triton+shm"])
     arguments = parser.parse_args()
     bundle, inputs = made_bundle(arguments.folder), inputs_of(arguments.folder)
-    print(f"entity-expand {__version__}, Python {platform.python_version()}; bundle {bundle.fingerprint[:12]}")
-    print("| batching | way | clients | p50 | p95 | p99 | pairs/s |\n|---|---|---|---|---|---|---|")
-    whole, bare = in_process(bundle, inputs, arguments.requests)
-    print(f"| | in process | 1 | {whole.row()} |\n| | in process, the graph alone | 1 | {bare.row()} |")
-    for batching in (False, True):
-        settings = RepositorySettings(backend="python", dynamic_batching=batching)
-        folder = arguments.folder / f"models-{batching}"
-        write_repository(folder, [encoder_content(bundle, "both", "fp32", settings)], settings)
-        with TritonNode(folder) as node:
-            for way in arguments.ways:
-                where = f"{way}://127.0.0.1:{node.http_port if 'http' in way else node.grpc_port}"
-                found = waiting(bundle, where, inputs, arguments.requests)
-                print(f"| {'dynamic' if batching else 'none'} | {way}, waiting | 1 | {found.row()} |", flush=True)
-                for clients in arguments.clients:
-                    count = arguments.requests * (1 if clients == 1 else 4)
-                    found = asyncio.run(through_server(bundle, where, inputs, clients, count))
-                    print(f"| {'dynamic' if batching else 'none'} | {way} | {clients} | {found.row()} |", flush=True)
-        # The same as before, to see whether the machine changed its pace meanwhile.
-        again = in_process(bundle, inputs, arguments.requests)[0]
-        print(f"| | in process, again | 1 | {again.row()} |", flush=True)
+    print(f"entity-expand {__version__}, Python {platform.python_version()}; bundle {bundle.fingerprint[:12]}\n")
+    nodes = {}
+    with contextlib.ExitStack() as stack:
+        for batching in ("none", "dynamic"):
+            settings = RepositorySettings(backend="python", dynamic_batching=batching == "dynamic")
+            models = arguments.folder / batching / "models"
+            write_repository(models, [encoder_content(bundle, "both", "fp32", settings)], settings)
+            nodes[batching] = stack.enter_context(TritonNode(models))
+
+        def where(way: str, batching: str) -> str:
+            node = nodes[batching]
+            return f"{way}://127.0.0.1:{node.http_port if 'http' in way else node.grpc_port}"
+
+        local = OnnxEncoder(bundle, threads=1)
+        sides = {"in process": lambda item: local.encode([item]), "in process, graph alone": bare(bundle, local)}
+        for way in arguments.ways:
+            for batching in nodes:
+                remote = stack.enter_context(TritonEncoder(bundle, where(way, batching), timeout=60))
+                sides[f"{way}, batching {batching}"] = lambda item, remote=remote: remote.encode([item])
+        in_turns(sides, inputs, arguments.turns)
+        print("\n| way | clients | batching | p50 | p95 | p99 | pairs/s |\n|---|---|---|---|---|---|---|")
+        for way in arguments.ways:
+            for clients in arguments.clients:
+                rounds = [
+                    (batching, asyncio.run(many(bundle, where(way, batching), inputs, clients, arguments.requests)))
+                    for _ in range(arguments.rounds)
+                    for batching in nodes
+                ]
+                for batching in nodes:
+                    own = [found for each, found in rounds if each == batching]
+                    joined = Timing(
+                        tuple(t for each in own for t in each.milliseconds), np.median([e.rate for e in own])
+                    )
+                    print(f"| {way} | {clients} | {batching} | {joined.times()} | {joined.rate:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

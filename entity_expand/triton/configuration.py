@@ -28,8 +28,9 @@ class RepositorySettings:
         threads: Threads of one operator, with "python".
         dynamic_batching: Put requests that wait together into one batch.
         queue_delay: Microseconds that a request waits for others; also paid by one that comes alone.
-        queue: Requests that may wait; further ones are refused as overload.
-        queue_seconds: How long a request may wait if its client names no time.
+        queue: Requests that may wait, further ones are refused as overload; None for any number. With a limit and few
+            instances the server forgets now and then to wake up, and lets a request wait for half a second.
+        queue_seconds: How long a request may wait if its client names no time; clients of this project do.
         tensorrt: With "onnxruntime", let TensorRT run what it can; it is built when a model is loaded.
     """
 
@@ -39,7 +40,7 @@ class RepositorySettings:
     threads: int = setting(1, low=1, high=1024)
     dynamic_batching: bool = True
     queue_delay: int = setting(0, low=0, high=1_000_000)
-    queue: int = setting(256, low=1, high=1_000_000)
+    queue: int | None = setting(None, low=1, high=1_000_000)
     queue_seconds: float = setting(30.0, low=0.001, high=3600.0)
     tensorrt: bool = False
 
@@ -105,20 +106,23 @@ def configuration(content: ModelContent, settings: RepositorySettings) -> dict[s
         "model_warmup": [_warm_up(number, content) for number in range(len(content.warm_up))],
     }
     if settings.dynamic_batching:
-        config["dynamic_batching"] = {
-            "max_queue_delay_microseconds": settings.queue_delay,
-            "default_queue_policy": {
-                "timeout_action": Word("REJECT"),
-                "default_timeout_microseconds": round(settings.queue_seconds * 1e6),
-                "allow_timeout_override": True,
-                "max_queue_size": settings.queue,
-            },
-        }
+        config["dynamic_batching"] = _batching(settings)
     if settings.tensorrt and content.tensorrt and on_gpu:
         precision = {"key": "precision_mode", "value": "FP16" if content.model.name.endswith("fp16") else "FP32"}
         accelerator: Value = {"name": "tensorrt", "parameters": precision}
         config["optimization"] = {"execution_accelerators": {"gpu_execution_accelerator": accelerator}}
     return config
+
+
+def _batching(settings: RepositorySettings) -> dict[str, Value]:
+    policy: dict[str, Value] = {
+        "timeout_action": Word("REJECT"),
+        "default_timeout_microseconds": round(settings.queue_seconds * 1e6),
+        "allow_timeout_override": True,
+    }
+    if settings.queue is not None:
+        policy["max_queue_size"] = settings.queue
+    return {"max_queue_delay_microseconds": settings.queue_delay, "default_queue_policy": policy}
 
 
 def _tensor(tensor: TensorSpec, ragged: bool) -> dict[str, Value]:

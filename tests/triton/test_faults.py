@@ -267,3 +267,15 @@ def test_overload_is_told_to_those_for_whom_there_is_no_time(way: str, slow: Tri
     assert 1 <= len(found) - len(problems) < 12
     assert {type(each) for each in problems} <= {OverloadedError, DeadlineError}
     assert any("Exceeds maximum queue size" in str(each) for each in problems)
+
+
+def test_a_request_that_waits_for_too_long_is_told(slow: TritonNode, other: Bundle) -> None:
+    """The server knows the client's time: it refuses what is left over, and does not work for nobody."""
+    with TritonEncoder(other, address("triton", slow), timeout=10) as encoder, ThreadPoolExecutor(3) as threads:
+        encoder.check()
+        running = [threads.submit(encoder.encode, ONE) for _ in range(2)]
+        time.sleep(SLOW_SECONDS / 4)
+        encoder._shared.connection.timeout = SLOW_SECONDS / 2
+        with pytest.raises((OverloadedError, DeadlineError)), within(SLOW_SECONDS / 2 + 0.2):
+            encoder.encode(ONE)
+        assert all(each.result().shape == (1, 96) for each in running)

@@ -57,7 +57,7 @@ def test_the_models_for_gpus_are_as_the_server_wants_them(bundle: Bundle) -> Non
     (instances,) = config.instance_group
     assert (instances.count, instances.kind) == (2, model_config_pb2.ModelInstanceGroup.KIND_GPU)
     policy = config.dynamic_batching.default_queue_policy
-    assert (policy.max_queue_size, policy.allow_timeout_override) == (256, True)
+    assert (policy.max_queue_size, policy.allow_timeout_override) == (0, True), "0 is no limit"
     (accelerator,) = config.optimization.execution_accelerators.gpu_execution_accelerator
     assert (accelerator.name, accelerator.parameters["precision_mode"]) == ("tensorrt", "FP32")
 
