@@ -28,9 +28,9 @@ class RepositorySettings:
         threads: Threads of one operator, with "python".
         dynamic_batching: Put requests that wait together into one batch.
         queue_delay: Microseconds that a request waits for others; also paid by one that comes alone.
-        queue: Requests that may wait, further ones are refused as overload; None for any number. With a limit and few
-            instances the server forgets now and then to wake up, and lets a request wait for half a second.
-        queue_seconds: How long a request may wait if its client names no time; clients of this project do.
+        queue: Requests that may wait, further ones are refused as overload, and so is one that waits for longer than
+            its client does. None for neither: a server with such rules forgets now and then to wake up, and lets a
+            request wait for half a second (docs/results/triton.md).
         tensorrt: With "onnxruntime", let TensorRT run what it can; it is built when a model is loaded.
     """
 
@@ -41,7 +41,6 @@ class RepositorySettings:
     dynamic_batching: bool = True
     queue_delay: int = setting(0, low=0, high=1_000_000)
     queue: int | None = setting(None, low=1, high=1_000_000)
-    queue_seconds: float = setting(30.0, low=0.001, high=3600.0)
     tensorrt: bool = False
 
     def __post_init__(self) -> None:
@@ -115,14 +114,14 @@ def configuration(content: ModelContent, settings: RepositorySettings) -> dict[s
 
 
 def _batching(settings: RepositorySettings) -> dict[str, Value]:
-    policy: dict[str, Value] = {
-        "timeout_action": Word("REJECT"),
-        "default_timeout_microseconds": round(settings.queue_seconds * 1e6),
-        "allow_timeout_override": True,
-    }
+    found: dict[str, Value] = {"max_queue_delay_microseconds": settings.queue_delay}
     if settings.queue is not None:
-        policy["max_queue_size"] = settings.queue
-    return {"max_queue_delay_microseconds": settings.queue_delay, "default_queue_policy": policy}
+        found["default_queue_policy"] = {
+            "timeout_action": Word("REJECT"),
+            "allow_timeout_override": True,
+            "max_queue_size": settings.queue,
+        }
+    return found
 
 
 def _tensor(tensor: TensorSpec, ragged: bool) -> dict[str, Value]:

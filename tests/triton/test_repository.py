@@ -56,10 +56,15 @@ def test_the_models_for_gpus_are_as_the_server_wants_them(bundle: Bundle) -> Non
     assert [each.inputs["input_ids"].dims[0] for each in config.model_warmup] == [8, 16, 32, 48, 48]
     (instances,) = config.instance_group
     assert (instances.count, instances.kind) == (2, model_config_pb2.ModelInstanceGroup.KIND_GPU)
-    policy = config.dynamic_batching.default_queue_policy
-    assert (policy.max_queue_size, policy.allow_timeout_override) == (0, True), "0 is no limit"
+    assert config.HasField("dynamic_batching") and not config.dynamic_batching.HasField("default_queue_policy")
     (accelerator,) = config.optimization.execution_accelerators.gpu_execution_accelerator
     assert (accelerator.name, accelerator.parameters["precision_mode"]) == ("tensorrt", "FP32")
+
+
+def test_a_queue_may_have_a_limit(bundle: Bundle) -> None:
+    policy = parsed(bundle, RepositorySettings(queue=9)).dynamic_batching.default_queue_policy
+    assert (policy.max_queue_size, policy.allow_timeout_override) == (9, True)
+    assert policy.timeout_action == model_config_pb2.ModelQueuePolicy.REJECT
 
 
 def test_batching_and_tensorrt_can_be_left_out(bundle: Bundle) -> None:
