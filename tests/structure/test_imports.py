@@ -60,6 +60,7 @@ ENTRANCES = {
     "pydantic": {"entity_expand.serve.answers", "entity_expand.serve.forms"},
     "opentelemetry": {"entity_expand.serve.telemetry"},
     "prometheus_client": {"entity_expand.serve.metrics"},
+    "ray": {"indexer.cluster.session"},
     "pyarrow": {"entity_expand.corpus.records"},
     "safetensors": {"training.backbones", "training.tensors"},
     "sklearn": {"training.baselines.words"},
