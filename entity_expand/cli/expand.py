@@ -19,8 +19,12 @@ from entity_expand.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from entity_expand.expander import Expander
     from entity_expand.query import NewSeed, Strategy
+    from entity_expand.results import Expansion
     from entity_expand.stores.base import Filter
+
+_EXPLAINED = 10
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -65,6 +69,11 @@ def asking_options(command: Command) -> Command:
 @encoding_options
 @credentials_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.option(
+    "--explain", is_flag=True,
+    help="Also say what holds the set together, and why the likely results, or the first ten, are in it.",
+)  # fmt: skip
+@click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Also write a table to this file.")
 @click.option("--html", type=click.Path(path_type=Path), help="Also write a page with the pictures to this file.")
 def command(
     index: str,
@@ -85,11 +94,13 @@ def command(
     encoder: str | None,
     credentials: Path | None,
     as_json: bool,
+    explain: bool,
+    csv_file: Path | None,
     html: Path | None,
 ) -> None:
     """Expand the set that SEEDS (ids, names or aliases) are examples of, over INDEX."""
     from entity_expand.files import write_text
-    from entity_expand.results.show import page, table
+    from entity_expand.results.show import page
 
     with open_expander(index, None, credentials, bundle, encoder) as expander:
         expansion = expander.expand(
@@ -103,10 +114,29 @@ def command(
             rerank=rerank,
             settings=expand_settings(both_directions, space, member_weight, rerank),
         )
-        click.echo(json.dumps(expansion.to_dict(), indent=2, ensure_ascii=False) if as_json else table(expansion))
+        click.echo(_printed(expander, expansion, as_json, explain))
+        if csv_file is not None:
+            expansion.to_csv(csv_file)
+            click.echo(f"The table is in {csv_file}.", err=True)
         if html is not None:
             write_text(html, page(expansion, expander.picture))
             click.echo(f"The page is in {html}.", err=True)
+
+
+def _printed(expander: Expander, expansion: Expansion, as_json: bool, explain: bool) -> str:
+    """Return what is printed: a table or JSON, and what explains it."""
+    from entity_expand.results.show import explanation_lines, table
+
+    form: dict[str, Any] = expansion.to_dict() if as_json else {}
+    if not explain:
+        return json.dumps(form, indent=2, ensure_ascii=False) if as_json else table(expansion)
+    about = expander.explain_set(expansion)
+    count = _EXPLAINED if expansion.cutoff is None else expansion.cutoff
+    explanations = [expander.explain(expansion, result.rank) for result in expansion.results[:count]]
+    if not as_json:
+        return f"{table(expansion)}\n\n{explanation_lines(about, explanations)}"
+    together = {"expansion": form, "set": about.to_dict(), "results": [each.to_dict() for each in explanations]}
+    return json.dumps(together, indent=2, ensure_ascii=False)
 
 
 def _new_seed(text: str, picture: str) -> NewSeed:

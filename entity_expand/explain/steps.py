@@ -10,7 +10,7 @@ from entity_expand.errors import UnknownSeedError
 from entity_expand.explain.about import Contribution, Explanation, Neighbour, SetExplanation
 from entity_expand.explain.label import label_of, phrases
 from entity_expand.explain.maths import Said, around_the_centre, said_by
-from entity_expand.explain.words import Counted, telling, without_mentions, words_around, words_of
+from entity_expand.explain.words import FUNCTION_WORDS, Counted, telling, without_mentions, words_around, words_of
 from entity_expand.results.expansion import Expansion, Result, Seed
 from entity_expand.results.session import page_query, result_of
 from entity_expand.seeds.resolve import resolved
@@ -75,8 +75,11 @@ def _shared_words(result: Result, seeds: Sequence[Seed], others: Counted) -> tup
     """Return words that the entity shares with seeds: those of most seeds and fewest others first."""
     own = words_around(result.evidence)
     shared = Counted.of([words_around(seed.evidence) & own for seed in seeds])
-    ratios = {word: shared.share(word) * (1 - others.share(word)) ** 2 for word in shared.counts}
-    return tuple(sorted(ratios, key=lambda word: (-ratios[word], word))[:_SHARED_WORDS])
+    candidates = [
+        word for word in shared.counts if word not in FUNCTION_WORDS and shared.share(word) > others.share(word)
+    ]
+    worth = {word: shared.share(word) * (1 - others.share(word)) for word in candidates}
+    return tuple(sorted(worth, key=lambda word: (-worth[word], word))[:_SHARED_WORDS])
 
 
 def _most_telling_first(evidence: Sequence[Evidence], words: Sequence[str]) -> tuple[Evidence, ...]:

@@ -9,12 +9,14 @@ from html import escape
 from pathlib import Path
 
 from entity_expand.errors import ImageError
+from entity_expand.explain.about import Explanation, SetExplanation
 from entity_expand.image import open_picture
-from entity_expand.results.expansion import Expansion
+from entity_expand.results.expansion import Expansion, Result
 from entity_expand.stores.base import Evidence
 
 _THUMBNAIL = 240
 _LONGEST_LINE = 76
+_SHOWN = 6
 
 
 def _printable(text: str) -> str:
@@ -26,14 +28,38 @@ def _first_sentence(evidence: Sequence[Evidence]) -> str:
     return next((item.text for item in evidence if item.text), "")
 
 
+def _said(result: Result) -> str:
+    """Return how sure the expansion is of a result, or failing that how similar it is to the seeds."""
+    return f"{result.similarity:6.2f}" if result.confidence is None else f"{100 * result.confidence:4.0f} %"
+
+
 def table(expansion: Expansion) -> str:
-    """Return a table: rank, name, score, and a sentence that names the entity."""
+    """Return a table: rank, name, confidence or similarity, and a sentence that names the entity."""
     width = max([4, *(len(_printable(result.name)) for result in expansion.results)])
-    lines = [f"{', '.join(_printable(seed.name) for seed in expansion.seeds)} and {len(expansion.results)} more:"]
+    likely = "" if expansion.cutoff is None else f", about {expansion.cutoff} of them likely members"
+    seeds = ", ".join(_printable(seed.name) for seed in expansion.seeds)
+    lines = [f"{seeds} and {len(expansion.results)} more{likely}:"]
     for result in expansion.results:
         sentence = _printable(_first_sentence(result.evidence))
         cut = sentence if len(sentence) <= _LONGEST_LINE else sentence[: _LONGEST_LINE - 1] + "…"
-        lines.append(f"{result.rank:4}  {_printable(result.name):{width}}  {result.similarity:6.2f}  {cut}".rstrip())
+        lines.append(f"{result.rank:4}  {_printable(result.name):{width}}  {_said(result)}  {cut}".rstrip())
+        if result.rank == expansion.cutoff and result.rank < len(expansion.results):
+            lines.append(f"      {'-' * width}  less likely:")
+    return "\n".join(lines)
+
+
+def explanation_lines(about: SetExplanation, explanations: Sequence[Explanation]) -> str:
+    """Return what holds a set together and why some results are in it, as lines of text."""
+    words = ", ".join(_printable(word.text) for word in about.words[:_SHOWN])
+    centre = ", ".join(_printable(each.name) for each in about.neighbours[:_SHOWN])
+    lines = [f"The set: {_printable(about.label) or 'no label'}"]
+    lines += [f"  words of its members: {words}"] if words else []
+    lines += [f"  near its centre: {centre}"] if centre else []
+    for each in explanations:
+        first = each.contributions[0]
+        said = f"nearest {_printable(first.seed.name)}, which adds {first.share:.2f} of {each.result.similarity:.2f}"
+        shared = ", ".join(_printable(word) for word in each.words[:_SHOWN])
+        lines.append(f"{each.result.rank:4}  {_printable(each.result.name)}: {said}{f'; {shared}' if shared else ''}")
     return "\n".join(lines)
 
 
@@ -83,7 +109,7 @@ def page(expansion: Expansion, picture_of: Callable[[Sequence[Evidence]], Path |
     """
     given = "".join(_card(seed.name, "seed", seed.evidence, picture_of(seed.evidence)) for seed in expansion.seeds)
     found = "".join(
-        _card(result.name, f"{result.rank} · {result.similarity:.2f}", result.evidence, picture_of(result.evidence))
+        _card(result.name, f"{result.rank} · {_said(result).strip()}", result.evidence, picture_of(result.evidence))
         for result in expansion.results
     )
     title = escape(", ".join(seed.name for seed in expansion.seeds))

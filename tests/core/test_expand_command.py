@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 from contract.world import World, make_world
-from entity_expand import Expander, ExpandSettings, Filter, QueryError
+from entity_expand import Expander, ExpandSettings, Expansion, Filter, QueryError
 from entity_expand.cli import group
 from entity_expand.cli.options import _STRATEGIES
 from entity_expand.query import STRATEGIES
+from entity_expand.results.show import table
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +113,32 @@ def test_strategies_are_evaluated(world: World, tmp_path: Path) -> None:
     assert mean["protocol"] == "single" and len({str(each["overall"]) for each in (mean, again, plain)}) == 3
     with pytest.raises(QueryError, match="single protocol"):
         found("--strategy", "mean", "--protocol", "joint")
+
+
+def test_explanations_are_printed(world) -> None:
+    seeds = [str(number) for number in range(0, 30, 3)]
+    arguments = ["expand", str(world.index), *seeds, "--size", "12", "--space", "features", "--explain"]
+    shown = CliRunner().invoke(group, arguments, catch_exceptions=False)
+    assert "The set: " in shown.stdout and "words of its members: " in shown.stdout
+    assert shown.stdout.count(": nearest Place ") == 10
+    found = CliRunner().invoke(
+        group, ["expand", str(world.index), "0", "3", "--size", "4", "--explain", "--json"], catch_exceptions=False
+    )
+    form = json.loads(found.stdout)
+    expansion = Expansion.from_dict(form["expansion"])
+    assert [each["result"]["id"] for each in form["results"]] == expansion.ids and form["set"]["members"] == 6
+
+
+def test_a_table_is_written(world, tmp_path) -> None:
+    arguments = ["expand", str(world.index), "0", "3", "--size", "4", "--csv", str(tmp_path / "set.csv")]
+    CliRunner().invoke(group, arguments, catch_exceptions=False)
+    assert len((tmp_path / "set.csv").read_text().splitlines()) == 1 + 4
+
+
+def test_a_calibrated_table_says_where_the_list_ends(world) -> None:
+    with Expander.open(world.index) as expander:
+        found = expander.expand(["0"], 3)
+    sure = [dataclasses.replace(each, confidence=0.876) for each in found.results]
+    lines = table(dataclasses.replace(found, results=tuple(sure), cutoff=2)).splitlines()
+    assert lines[0] == "Place 0 and 3 more, about 2 of them likely members:" and " 88 %  " in lines[1]
+    assert lines[3].endswith("less likely:") and len(lines) == 1 + 3 + 1
