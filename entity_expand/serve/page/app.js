@@ -7,7 +7,7 @@ import { save, toCsv, toJson } from "./files.js";
 import { chosen, filters } from "./filters.js";
 import { listen } from "./keys.js";
 import { fromLink, toLink } from "./link.js";
-import { button, nameOf, row, thumbnail } from "./parts.js";
+import { button, nameOf, rows, thumbnail } from "./parts.js";
 import * as sheet from "./sheet.js";
 import { PAGE, Session, answered, decided, filtered, forgotten, question, verdictOf, withSeed } from "./state.js";
 import { typeahead } from "./typeahead.js";
@@ -15,6 +15,11 @@ import { typeahead } from "./typeahead.js";
 const DONE = { accept: "Accepted", reject: "Rejected" };
 const session = new Session(render);
 const cards = new Cards(act);
+const lists = {
+  seeds: rows(byId("seeds"), "Remove", takeBack),
+  accepted: rows(byId("kept"), "Take back", takeBack),
+  rejected: rows(byId("rejected"), "Take back", takeBack),
+};
 let index = null;
 let asked = null;
 
@@ -32,6 +37,11 @@ function decide(verdict, entity) {
   say(`${done} ${nameOf(entity)}. ${count(next.seeds.length + next.accepted.length, "entity", "entities")} in the set.`);
   if (sheet.shown()) sheet.judged(verdictOf(next, entity.id));
   else if (cards.current && verdictOf(next, entity.id)) cards.next(next);
+}
+
+function takeBack(entity) {
+  session.step(`took back ${nameOf(entity)}`, forgotten(session.state, entity.id));
+  say(`Took back ${nameOf(entity)}.`);
 }
 
 function addSeed(entity) {
@@ -55,6 +65,7 @@ async function addSeveral(names) {
 }
 
 function undo() {
+  asked?.abort();
   const what = session.undo();
   say(what ? `Undone: ${what}.` : "There is nothing to undo.");
 }
@@ -95,16 +106,13 @@ function change(label, next) {
 }
 
 function fail(problem) {
-  if (problem.kind === "key-missing") {
-    byId("door").showModal();
-    return;
-  }
-  const again = button("again", "Try again", () => { byId("trouble").hidden = true; void (index ? expand() : start()); }, { label: "Try again", kind: "plain" });
-  const suggested = problem.suggestions.slice(0, 5).map((name) => h("button", { type: "button", class: "button plain", click: () => replace(problem.seed, name) }, name));
-  const dropped = problem.seed === null ? null : h("button", { type: "button", class: "button plain", click: () => replace(problem.seed, null) }, "Leave it out");
-  const shown = problem.detail ?? problem.message;
-  byId("trouble").replaceChildren(h("p", {}, shown), h("div", { class: "buttons" }, suggested, dropped ?? again));
+  const plain = (label, click) => h("button", { type: "button", class: "button plain", click }, label);
+  const again = plain("Try again", () => { byId("trouble").hidden = true; void (index ? expand() : start()); });
+  const suggested = problem.suggestions.slice(0, 5).map((name) => plain(name, () => void replace(problem.seed, name)));
+  const dropped = problem.seed === null ? again : plain("Leave it out", () => void replace(problem.seed, null));
+  byId("trouble").replaceChildren(h("p", {}, problem.message), h("div", { class: "buttons" }, suggested, dropped));
   byId("trouble").hidden = false;
+  if (problem.kind === "key-missing" && !byId("door").open) byId("door").showModal();
 }
 
 async function replace(id, name) {
@@ -117,10 +125,7 @@ async function replace(id, name) {
 function render(state, before) {
   cards.render(state, before);
   chosen(state);
-  const take = (entity, what) => row(entity, what, () => session.step(`took back ${nameOf(entity)}`, forgotten(session.state, entity.id)));
-  byId("seeds").replaceChildren(...state.seeds.map((entity) => take(entity, "Remove")));
-  byId("kept").replaceChildren(...state.accepted.map((entity) => take(entity, "Take back")));
-  byId("rejected").replaceChildren(...state.rejected.map((entity) => take(entity, "Take back")));
+  for (const [name, fill] of Object.entries(lists)) fill(state[name]);
   byId("refused").hidden = !state.rejected.length;
   byId("refused-title").textContent = `Rejected (${state.rejected.length})`;
   counts(state);
@@ -170,7 +175,7 @@ function wire() {
   byId("csv").addEventListener("click", () => save("set.csv", "text/csv", toCsv(session.state)));
   byId("json").addEventListener("click", () => save("set.json", "application/json", toJson(session.state)));
   byId("share").addEventListener("click", () => void share());
-  byId("door-form").addEventListener("submit", () => { setKey(byId("door-key").value.trim()); void start(); });
+  byId("door-form").addEventListener("submit", () => { byId("trouble").hidden = true; setKey(byId("door-key").value.trim()); void start(); });
   for (const verdict of ["accept", "reject"]) byId(`sheet-${verdict}`).addEventListener("click", () => decide(verdict, sheet.shown()));
   for (const [id, step] of [["before", -1], ["after", 1]]) byId(`sheet-${id}`).addEventListener("click", () => beside(step));
   byId("sheet-close").addEventListener("click", () => byId("sheet").close());

@@ -27,7 +27,9 @@ export class Cards {
 
   /** Show a state; cards of results that stay are left as they are, so that the keyboard stays where it is. */
   render(state, before) {
+    const had = this.#list.contains(document.activeElement);
     if (state.results !== before.results) this.#make(state);
+    if (had && !this.#list.contains(document.activeElement)) this.focus(0);
     this.#cards().forEach((card, index) => mark(card, this.#shown[index], verdictOf(state, this.#shown[index].id)));
   }
 
@@ -92,7 +94,7 @@ export class Cards {
     const head = h(
       "div",
       { class: "head" },
-      h("h3", { title: name }, name),
+      h("h3", { title: name, dir: "auto" }, name),
       entity.fresh ? h("span", { class: "fresh" }, "new") : null,
       sure === null ? null : h("span", { class: "sure", title: "Confidence" }, sure),
     );
@@ -104,7 +106,7 @@ export class Cards {
       button("cross", `Reject ${name}`, act("reject"), { label: "Reject", kind: "reject", tabindex: -1 }),
       button("more", `Evidence for ${name}`, act("look"), { kind: "bare", tabindex: -1, "aria-haspopup": "dialog" }),
     );
-    const said = first ? h("p", { class: "said" }, sentence(first)) : null;
+    const said = first ? h("p", { class: "said", dir: "auto" }, sentence(first)) : null;
     return h("li", { class: "card", tabindex: -1 }, looks, h("div", { class: "body" }, head, said, tools));
   }
 

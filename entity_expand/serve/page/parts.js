@@ -50,10 +50,23 @@ export function button(iconName, name, click, { label = null, kind = "", ...more
   return h("button", properties, icon(iconName), label === null ? null : h("span", {}, label));
 }
 
-/** Return a row of a list: picture, name, and a button that takes it away. */
-export function row(entity, what, remove) {
-  const name = nameOf(entity);
-  return h("li", { class: "row" }, thumbnail(entity), h("span", { class: "words", title: name }, name), button("cross", `${what} ${name}`, remove, { kind: "bare" }));
+/** Return what fills a list with rows of entities: picture, name, and a button that takes the entity away. */
+export function rows(list, what, remove) {
+  const made = new WeakMap();
+
+  function row(entity) {
+    const name = nameOf(entity);
+    const words = h("span", { class: "words", title: name, dir: "auto" }, name);
+    const taken = button("cross", `${what} ${name}`, () => remove(entity), { kind: "bare" });
+    return h("li", { class: "row" }, thumbnail(entity), words, taken);
+  }
+
+  return (entities) => {
+    const at = [...list.children].findIndex((each) => each.contains(document.activeElement));
+    for (const entity of entities) if (!made.has(entity)) made.set(entity, row(entity));
+    list.replaceChildren(...entities.map((entity) => made.get(entity)));
+    if (at >= 0) (list.children[Math.min(at, entities.length - 1)]?.lastChild ?? list.parentElement.querySelector("input, summary, button"))?.focus();
+  };
 }
 
 /** Return a confidence in words, or null where the index has no calibration. */

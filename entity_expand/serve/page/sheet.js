@@ -39,7 +39,7 @@ function fill(entity, evidence, aliases) {
   const pictures = [...new Set(evidence.map(pictureOf).filter(Boolean))].slice(0, MOST);
   byId("sheet-pictures").replaceChildren(...pictures.map((each) => picture(each, name, { alt: name })));
   const sentences = evidence.filter((item) => item.text).slice(0, MOST);
-  byId("sheet-sentences").replaceChildren(...sentences.map((item) => h("li", {}, sentence(item))));
+  byId("sheet-sentences").replaceChildren(...sentences.map((item) => h("li", { dir: "auto" }, sentence(item))));
   const facts = [
     ["Also called", aliases.join(", ")],
     ...Object.entries(entity.attributes),
@@ -49,5 +49,5 @@ function fill(entity, evidence, aliases) {
     ["Id", entity.id],
   ];
   const told = facts.filter(([, value]) => value !== null && value !== undefined && value !== "");
-  byId("sheet-facts").replaceChildren(...told.flatMap(([key, value]) => [h("dt", {}, key), h("dd", {}, String(value))]));
+  byId("sheet-facts").replaceChildren(...told.flatMap(([key, value]) => [h("dt", { dir: "auto" }, key), h("dd", { dir: "auto" }, String(value))]));
 }

@@ -54,11 +54,10 @@ export function typeahead({ choose, several, go, fail, taken }) {
         id: `found-${index}`,
         role: "option",
         "aria-selected": "false",
-        mousedown: (event) => event.preventDefault(),
         click: () => take(entity),
       },
       thumbnail(entity),
-      h("span", { class: "words" }, h("span", {}, entity.name), also),
+      h("span", { class: "words", dir: "auto" }, h("span", {}, entity.name), also),
     );
   }
 
@@ -120,4 +119,5 @@ export function typeahead({ choose, several, go, fail, taken }) {
   field.addEventListener("keydown", key);
   field.addEventListener("paste", pasted);
   field.addEventListener("blur", close);
+  list.addEventListener("mousedown", (event) => event.preventDefault()); // or the field would lose the focus
 }
