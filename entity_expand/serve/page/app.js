@@ -106,13 +106,14 @@ function change(label, next) {
 }
 
 function fail(problem) {
+  const stranger = problem.kind === "key-missing";
   const plain = (label, click) => h("button", { type: "button", class: "button plain", click }, label);
   const again = plain("Try again", () => { byId("trouble").hidden = true; void (index ? expand() : start()); });
   const suggested = problem.suggestions.slice(0, 5).map((name) => plain(name, () => void replace(problem.seed, name)));
   const dropped = problem.seed === null ? again : plain("Leave it out", () => void replace(problem.seed, null));
-  byId("trouble").replaceChildren(h("p", {}, problem.message), h("div", { class: "buttons" }, suggested, dropped));
+  byId("trouble").replaceChildren(h("p", {}, stranger ? "The service needs a key." : problem.message), h("div", { class: "buttons" }, suggested, dropped));
   byId("trouble").hidden = false;
-  if (problem.kind === "key-missing" && !byId("door").open) byId("door").showModal();
+  if (stranger) byId("door").showModal();
 }
 
 async function replace(id, name) {

@@ -1,0 +1,168 @@
+"""What helps with the work: filters, further results, keys, troubles and what the index may offer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, Route, expect
+
+from entity_expand.results import Expansion
+from page.conftest import PHONE, service
+from page.test_curator import names, saved
+
+Opened = Callable[..., Page]
+NORDIC = "/#seed=NO&seed=SE"
+
+
+def with_answer(page: Page, path: str, change: Callable[[dict[str, Any]], object]) -> None:
+    """Have the page get the service's answers, changed."""
+
+    def handle(route: Route) -> None:
+        response = route.fetch()
+        answer = response.json()
+        change(answer)
+        route.fulfill(response=response, json=answer)
+
+    page.route(path, handle)
+
+
+def test_filters_narrow_the_results_and_can_be_cleared(visit: Opened, countries: str, tmp_path: Path) -> None:
+    page = visit(countries + NORDIC)
+    names(page)
+    page.get_by_text("Narrow the results").click()
+    page.locator(".facet > summary", has_text="continent").click()
+    page.get_by_role("checkbox", name="Asia").check()
+    expect(page.get_by_text("Narrow the results (1)")).to_be_visible()
+    expect(page.locator(".card h3").first).to_have_text(names(page)[0])
+    page.wait_for_timeout(100)
+    loaded = Expansion.from_json(saved(page, "JSON", tmp_path))
+    assert {result.attributes["continent"] for result in loaded.results} == {"Asia"}
+    assert loaded.query.filter is not None and loaded.query.filter.attributes == {"continent": ("Asia",)}
+
+    page.get_by_label("Name begins with").fill("zzz")
+    expect(page.get_by_text("Nothing else is found")).to_be_visible()
+    assert "begins=zzz" in page.url and "is.continent=Asia" in page.url
+    page.get_by_role("button", name="Clear filters").click()
+    assert len(names(page)) == 24
+    expect(page.get_by_label("Name begins with")).to_have_value("")
+
+
+def test_more_results_follow_those_that_are_shown(visit: Opened, countries: str) -> None:
+    page = visit(countries + NORDIC)
+    first = names(page)
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator(".card")).to_have_count(48)
+    both = names(page)
+    assert both[:24] == first and len(set(both)) == 48
+    expect(page.locator(".card:focus h3")).to_have_text(both[24])
+
+
+def test_a_pasted_list_becomes_seeds(visit: Opened, countries: str) -> None:
+    page = visit(countries)
+    page.get_by_role("combobox").evaluate(
+        """(field) => {
+            const clipboardData = new DataTransfer();
+            clipboardData.setData("text", "Norway; Sweden, NL\\nAtlantis");
+            field.dispatchEvent(new ClipboardEvent("paste", {clipboardData, bubbles: true, cancelable: true}));
+        }"""
+    )
+    expect(page.get_by_role("alert")).to_contain_text("Atlantis")
+    assert page.locator("#seeds .words").all_inner_texts() == ["Norway", "Sweden", "Netherlands"]
+
+
+def test_a_misspelt_seed_gets_suggestions(visit: Opened, countries: str) -> None:
+    page = visit(f"{countries}/#seed=Norwya&seed=SE")
+    page.get_by_role("alert").get_by_role("button", name="Norway").click()
+    assert "Denmark" in names(page)
+    assert page.locator("#seeds .words").all_inner_texts() == ["Sweden", "Norway"]
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_a_service_that_does_not_answer_is_said_and_asked_again(visit: Opened, countries: str) -> None:
+    page = visit(countries + NORDIC)
+    first = names(page)
+    page.route("**/v1/expand", lambda route: route.abort())
+    page.get_by_role("button", name="Expand again").click()
+    expect(page.get_by_role("alert")).to_contain_text("does not answer")
+    page.unroute("**/v1/expand")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("alert")).to_be_hidden()
+    assert names(page) == first
+
+
+def test_a_busy_service_is_asked_once_more(visit: Opened, countries: str) -> None:
+    page = visit(countries)
+    asked: list[str] = []
+
+    def handle(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) == 1:
+            route.fulfill(status=503, headers={"retry-after": "1"}, body="{}")
+        else:
+            route.continue_()
+
+    page.route("**/v1/expand", handle)
+    page.goto(countries + NORDIC)
+    assert len(names(page)) == 24 and len(asked) == 2
+
+
+def test_a_service_with_keys_asks_for_one(visit: Opened, demo: Path, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("page: secret-of-20-letters\n")
+    (tmp_path / "keys").chmod(0o600)
+    with service(demo, "--api-key-file", str(tmp_path / "keys")) as address:
+        page = visit(address + NORDIC)
+        for key in ("secret-of-another-one", "secret-of-20-letters"):
+            page.get_by_label("API key").fill(key)
+            page.get_by_role("button", name="Go on").click()
+        names(page)
+        expect(page.locator(".card img").first).to_have_js_property("complete", True)
+        assert page.locator(".card img").first.evaluate("(image) => image.decode().then(() => image.naturalWidth)") > 0
+        page.reload()
+        names(page)
+        expect(page.get_by_role("dialog")).to_be_hidden()
+        assert "secret" not in page.url + page.content()
+
+
+def test_confidence_cutoff_and_modalities_are_shown_where_there_are_some(visit: Opened, countries: str) -> None:
+    page = visit(countries)
+    expect(page.locator("#modalities")).to_be_hidden()
+    with_answer(page, "**/v1/index", lambda answer: answer.update(modalities=["both", "text", "picture"]))
+    asked: list[dict[str, Any]] = []
+
+    def expand(route: Route) -> None:
+        body = json.loads(route.request.post_data or "")
+        asked.append(dict(body))
+        answer = (response := route.fetch(post_data=json.dumps({**body, "modality": None}))).json()
+        answer["cutoff"] = 3
+        for result in answer["results"]:
+            result["confidence"] = 0.825 if result["rank"] == 1 else None
+        route.fulfill(response=response, json=answer)
+
+    page.route("**/v1/expand", expand)
+    page.goto(countries + NORDIC)
+    page.reload()
+    names(page)
+    assert page.locator(".sure").all_inner_texts() == ["83 %"]
+    assert page.locator("#cards > li").nth(3).inner_text() == "About 3 likely members end here"
+    page.get_by_text("Narrow the results").click()
+    page.get_by_label("Picture", exact=True).check(force=True)
+    page.wait_for_timeout(200)
+    assert [each["modality"] for each in asked][-1] == "picture" and "modality=picture" in page.url
+
+
+def test_pictures_come_when_they_are_near(visit: Opened, countries: str) -> None:
+    page = visit(countries, PHONE)
+    asked: set[str] = set()
+    page.on("request", lambda request: asked.add(request.url) if "/v1/pictures/" in request.url else None)
+    page.goto(countries + NORDIC)
+    names(page)
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator(".card")).to_have_count(48)
+    page.locator(".card").first.scroll_into_view_if_needed()
+    assert len(asked) < 48
+    last = page.locator(".card img").last
+    last.scroll_into_view_if_needed()
+    assert last.evaluate("(image) => image.decode().then(() => image.naturalWidth)") > 0
