@@ -5,6 +5,7 @@ PYTHON ?= python3
 WORKERS ?= 2
 DEMO := .venv-demo/bin
 DEV := .venv/bin
+DEMO_EXTRAS := cpu,serve
 DEV_EXTRAS := cpu,corpus,train,export,experiments,weights,pandas,ray,serve,telemetry,triton,servers,dev
 PYTEST := OMP_NUM_THREADS=1 $(DEV)/python -m pytest -n $(WORKERS)
 DEMO_BUNDLE := entity_expand/demo/bundle
@@ -58,7 +59,7 @@ clean: ## Remove the virtual environments and all that was built.
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv-demo/made: pyproject.toml constraints.txt
-	$(call environment,cpu)
+	$(call environment,$(DEMO_EXTRAS))
 
 .venv/made: pyproject.toml constraints.txt
 	$(call environment,$(DEV_EXTRAS))

@@ -146,7 +146,7 @@ def test_confidence_cutoff_and_modalities_are_shown_where_there_are_some(visit: 
     page.reload()
     names(page)
     assert page.locator(".sure").all_inner_texts() == ["83 %"]
-    assert page.locator("#cards > li").nth(3).inner_text() == "About 3 likely members end here"
+    assert page.locator("#cards > li").nth(3).inner_text() == "Up to here about 3 likely members"
     page.get_by_text("Narrow the results").click()
     page.get_by_label("Picture", exact=True).check(force=True)
     page.wait_for_timeout(200)

@@ -141,6 +141,8 @@ function counts(state) {
   byId("summary").textContent = state.results ? `${state.results.length} shown, ${open} undecided` : "";
   byId("expand").disabled = byId("again").disabled = !state.seeds.length;
   byId("again").hidden = !state.results;
+  byId("expand").className = state.results ? "button plain" : "button main";
+  byId("jump").textContent = `${size} in the set`;
   byId("further").hidden = !state.answer || state.answer.results.length < Math.min(PAGE, index.limits.results);
   for (const id of ["csv", "json", "share"]) byId(id).disabled = !state.seeds.length;
   byId("undo").disabled = session.undoable === null;
@@ -169,7 +171,8 @@ async function welcome(box) {
 }
 
 function wire() {
-  byId("expand").addEventListener("click", () => void expand());
+  byId("expand").addEventListener("click", () => void expand({ focus: true }));
+  byId("jump").addEventListener("click", () => { byId("keep").scrollIntoView(); byId("keep-title").focus({ preventScroll: true }); });
   byId("again").addEventListener("click", () => void expand({ focus: true }));
   byId("further").addEventListener("click", () => void expand({ more: true, focus: true }));
   byId("undo").addEventListener("click", undo);
@@ -182,7 +185,7 @@ function wire() {
   byId("sheet-close").addEventListener("click", () => byId("sheet").close());
   window.addEventListener("hashchange", () => void restore());
   listen({ cards, act, beside, undo, again: () => void expand({ focus: true }) });
-  typeahead({ choose: addSeed, several: (names) => void addSeveral(names), go: () => void expand(), fail, taken: (id) => session.state.seeds.some((each) => each.id === id) });
+  typeahead({ choose: addSeed, several: (names) => void addSeveral(names), go: () => void expand({ focus: true }), fail, taken: (id) => session.state.seeds.some((each) => each.id === id) });
 }
 
 function beside(step) {

@@ -58,7 +58,8 @@ export class Cards {
     if (!card) return;
     this.#rove(index);
     card.focus({ preventScroll: true });
-    card.scrollIntoView({ block: "nearest" });
+    const { bottom } = card.getBoundingClientRect();
+    card.scrollIntoView({ block: index === 0 && bottom > window.innerHeight ? "start" : "nearest" });
   }
 
   /** Return the entity `step` places from another; null beyond the ends. */
@@ -80,7 +81,7 @@ export class Cards {
     this.#shown = state.results ?? [];
     const cards = this.#shown.map((entity) => kept.get(entity) ?? this.#card(entity));
     const likely = state.answer?.cutoff;
-    const end = likely && likely < cards.length ? [h("li", { class: "end" }, `About ${likely} likely members end here`)] : [];
+    const end = likely && likely < cards.length ? [h("li", { class: "end" }, `Up to here about ${likely} likely members`)] : [];
     this.#list.replaceChildren(...cards.slice(0, likely ?? cards.length), ...end, ...cards.slice(likely ?? cards.length));
     this.#list.classList.toggle("bare", !this.#shown.some((entity) => entity.picture));
     this.#rove(0);

@@ -5,6 +5,7 @@ import * as sheet from "./sheet.js";
 
 const STORED = "entity-expand-single-keys";
 const TYPED_IN = "input:not([type=checkbox]):not([type=radio]), select, textarea";
+const LINE = 60;
 const ACTS = { a: "accept", r: "reject", e: "look" };
 
 /** Listen to keys; `beside(step)` turns the sheet to another result. */
@@ -27,6 +28,7 @@ export function listen({ cards, act, beside, undo, again }) {
 
   function inSheet(name) {
     if (name === "ArrowRight" || name === "ArrowLeft") beside(name === "ArrowRight" ? 1 : -1);
+    else if (name === "ArrowDown" || name === "ArrowUp") byId("sheet-scroll").scrollBy(0, name === "ArrowDown" ? LINE : -LINE);
     else if (single.checked && (name === "a" || name === "r")) act(ACTS[name], sheet.shown());
     else if (single.checked && name === "u") undo();
     else return false;
