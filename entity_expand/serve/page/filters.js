@@ -20,7 +20,8 @@ const STRATEGIES = {
 export function filters(index, change, set) {
   modalities(index.modalities ?? [], change);
   strategies(index.strategies, change);
-  byId("facets").replaceChildren(...index.attributes.filter((each) => each.values.length).map((each) => facet(each, set)));
+  const telling = index.attributes.filter((each) => each.values.some(({ entities }) => entities > 1));
+  byId("facets").replaceChildren(...telling.map((each) => facet(each, set)));
   const soon = calmly(PATIENCE, () => change("filter", (state) => ({ ...state, prefix: byId("begins").value.trim() })));
   byId("begins").addEventListener("input", soon);
   byId("widen").addEventListener("click", () => change("clear filters", (state) => ({ ...state, attributes: new Map(), prefix: "" })));
