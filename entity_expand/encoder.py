@@ -7,18 +7,19 @@ import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from PIL import Image
 
 from entity_expand import files
 from entity_expand.bundle import Bundle
-from entity_expand.errors import EncoderError, ImageError
+from entity_expand.errors import ConfigError, EncoderError, ImageError
 from entity_expand.image import MAX_BYTES
 from entity_expand.inputs import EncoderInput, Prepared
 from entity_expand.onnx_session import graph_session, run_graph
-from entity_expand.types import Float32
+from entity_expand.specs import Variant
+from entity_expand.types import Float32, Modality
 
 if TYPE_CHECKING:
     from entity_expand.triton.encoder import TritonEncoder
@@ -51,8 +52,12 @@ class OnnxEncoder:
         providers: Execution providers by short or long name, in order of preference.
         threads: Threads of one operator; None leaves it to onnxruntime.
         batch_size: Most inputs that are run together.
+        variant: How the graph computes. "int8" is for CPUs, "fp16" for GPUs.
+        modality: What the graph sees; a graph for texts leaves pictures unread, and the other way round. With "both",
+            inputs that lack a picture or a text go to the graph for the other alone, if the bundle has it.
 
     Raises:
+        BundleError: The bundle has no such graph.
         MissingExtraError: onnxruntime is not installed.
         EncoderError: A provider is not available, or the graph cannot be loaded.
     """
@@ -63,12 +68,18 @@ class OnnxEncoder:
         providers: Sequence[str] = ("cpu",),
         threads: int | None = None,
         batch_size: int = BATCH_SIZE,
+        variant: Variant = "fp32",
+        modality: Modality = "both",
     ) -> None:
         if batch_size < 1 or (threads is not None and threads < 1):
             raise EncoderError(f"batch_size and threads must be at least 1, not {batch_size} and {threads}.")
         self._bundle = bundle
         self._batch_size = batch_size
-        self._session = graph_session(bundle.read_graph(), providers, threads)
+        self._modality: Modality = modality
+        self._variant, self._providers, self._threads = variant, tuple(providers), threads
+        self._sessions = {modality: self._start(modality)}
+        present = {seen for seen, computed in bundle.graphs if computed == variant}
+        self._others: set[Modality] = present - {"both"} if modality == "both" else set()
         self._lock = threading.Lock()
         self._missing = 0
 
@@ -85,7 +96,7 @@ class OnnxEncoder:
     @property
     def providers(self) -> tuple[str, ...]:
         """The execution providers in use, by long name."""
-        return tuple(self._session.get_providers())
+        return tuple(self._sessions[self._modality].get_providers())
 
     def encode(self, inputs: Sequence[EncoderInput]) -> Float32:
         """Return the features of sentences with pictures.
@@ -101,18 +112,40 @@ class OnnxEncoder:
         Raises:
             EncoderError: A mention does not fit its text, or the graph fails or yields numbers that are not finite.
         """
-        prepared = Prepared(inputs, self._bundle.tokenizer, self._bundle.image)
         features = np.empty((len(inputs), self.dimension), np.float32)
-        for batch in prepared.batches(self._batch_size):
-            features[batch.numbers] = run_graph(self._session, batch.feeds)
-        with self._lock:
-            self._missing += prepared.missing
+        for modality, numbers in self._routed(inputs).items():
+            session = self._session(modality)
+            chosen = [inputs[number] for number in numbers]
+            prepared = Prepared(chosen, self._bundle.tokenizer, self._bundle.image, modality)
+            for batch in prepared.batches(self._batch_size):
+                features[[numbers[number] for number in batch.numbers]] = run_graph(session, batch.feeds)
+            with self._lock:
+                self._missing += prepared.missing
         if not np.isfinite(features).all():
             raise EncoderError("The graph yielded numbers that are not finite; export the bundle again.")
         return features
 
+    def _routed(self, inputs: Sequence[EncoderInput]) -> dict[Modality, list[int]]:
+        """Return which inputs go to which graph: those that lack a modality to one without it, if there is one."""
+        routed: dict[Modality, list[int]] = {}
+        for number, item in enumerate(inputs):
+            seen: Modality = "text" if item.image is None else "both" if item.text else "picture"
+            routed.setdefault(seen if seen in self._others else self._modality, []).append(number)
+        return routed
 
-def open_encoder(where: str | None, bundle: Bundle, *, threads: int | None = None) -> OnnxEncoder | TritonEncoder:
+    def _start(self, modality: Modality) -> Any:
+        return graph_session(self._bundle.read_graph(modality, self._variant), self._providers, self._threads)
+
+    def _session(self, modality: Modality) -> Any:
+        with self._lock:
+            if modality not in self._sessions:
+                self._sessions[modality] = self._start(modality)
+            return self._sessions[modality]
+
+
+def open_encoder(
+    where: str | None, bundle: Bundle, *, threads: int | None = None, variant: Variant = "fp32"
+) -> OnnxEncoder | TritonEncoder:
     """Open an encoder for a bundle, here or on a server, and make sure that it works.
 
     Args:
@@ -120,9 +153,11 @@ def open_encoder(where: str | None, bundle: Bundle, *, threads: int | None = Non
             triton+http://HOST:8000 by HTTP. None for "cpu".
         bundle: The bundle; a server must serve the models that were written for it.
         threads: Threads of one operator, for an encoder that runs here.
+        variant: Which graphs of the bundle an encoder that runs here takes.
 
     Raises:
-        ConfigError: The address is wrong.
+        ConfigError: The address is wrong, or a variant is asked of a server.
+        BundleError: The bundle has no graph of this variant.
         EncoderError: The provider is not available; `ModelMismatchError` if the server has other models.
         ServerError: The server does not answer.
         MissingExtraError: onnxruntime or tritonclient is not installed.
@@ -130,7 +165,11 @@ def open_encoder(where: str | None, bundle: Bundle, *, threads: int | None = Non
     from entity_expand.triton.address import is_triton
 
     if where is None or not is_triton(where):
-        return OnnxEncoder(bundle, providers=(where or "cpu",), threads=threads)
+        return OnnxEncoder(bundle, providers=(where or "cpu",), threads=threads, variant=variant)
+    if variant != "fp32":
+        raise ConfigError(
+            f"{where} runs the models that were written for it; {variant} is for an encoder that runs here."
+        )
     from entity_expand.triton.encoder import TritonEncoder
 
     encoder = TritonEncoder(bundle, where)

@@ -12,7 +12,7 @@ from PIL import Image
 from entity_expand.errors import EncoderError, ImageError
 from entity_expand.image import ImageConfig, load_rgb, to_pixels
 from entity_expand.text import MaskedText, MaskedTokenizer
-from entity_expand.types import AnyArray, UInt8
+from entity_expand.types import AnyArray, Modality, UInt8
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class PreparedBatch:
 
     Attributes:
         numbers: B positions in the sequence of inputs.
-        feeds: The five inputs of the graph by name, as `entity_expand.graph.encoder_spec` declares them.
+        feeds: The inputs of the graph by name, as `entity_expand.specs.encoder_spec` declares them for its modality.
     """
 
     numbers: list[int]
@@ -50,6 +50,7 @@ class Prepared:
         inputs: Any number of them.
         tokenizer: Makes the ids.
         image: How pictures become pixels.
+        modality: What the graph sees; of the other nothing is made ready.
 
     Attributes:
         missing: How many pictures could not be read so far; one that is given often counts once.
@@ -58,9 +59,15 @@ class Prepared:
         EncoderError: A mention does not fit its text.
     """
 
-    def __init__(self, inputs: Sequence[EncoderInput], tokenizer: MaskedTokenizer, image: ImageConfig) -> None:
+    def __init__(
+        self,
+        inputs: Sequence[EncoderInput],
+        tokenizer: MaskedTokenizer,
+        image: ImageConfig,
+        modality: Modality = "both",
+    ) -> None:
         self.missing = 0
-        self._inputs, self._tokenizer, self._image = inputs, tokenizer, image
+        self._inputs, self._tokenizer, self._image, self._modality = inputs, tokenizer, image, modality
         self._masked = [self._encoded(item, number) for number, item in enumerate(inputs)]
         self._uses: dict[object, int] = {}
         self._decoded: dict[object, UInt8 | None] = {}
@@ -75,13 +82,26 @@ class Prepared:
             yield PreparedBatch(numbers, self._feeds(numbers))
 
     def _encoded(self, item: EncoderInput, number: int) -> MaskedText:
+        if self._modality == "picture":
+            return MaskedText((), 0)
         try:
             return self._tokenizer.encode(item.text, item.mentions)
         except EncoderError as problem:
             raise EncoderError(f"Input {number}: {problem}") from problem
 
     def _feeds(self, numbers: list[int]) -> dict[str, AnyArray]:
+        text = {} if self._modality == "picture" else self._texts(numbers)
+        return text if self._modality == "text" else text | self._pictures(numbers)
+
+    def _texts(self, numbers: list[int]) -> dict[str, AnyArray]:
         tokens = self._tokenizer.batch([self._masked[number] for number in numbers])
+        return {
+            "input_ids": tokens.ids,
+            "attention_mask": tokens.attention_mask,
+            "mask_position": tokens.mask_position,
+        }
+
+    def _pictures(self, numbers: list[int]) -> dict[str, AnyArray]:
         edge = self._image.size
         pixels = np.zeros((len(numbers), 3, edge, edge), np.float32)
         present = np.zeros(len(numbers), np.float32)
@@ -89,13 +109,7 @@ class Prepared:
             picture = self._picture(self._inputs[number])
             if picture is not None:
                 pixels[row], present[row] = to_pixels(picture, self._image), 1.0
-        return {
-            "input_ids": tokens.ids,
-            "attention_mask": tokens.attention_mask,
-            "mask_position": tokens.mask_position,
-            "pixels": pixels,
-            "image_present": present,
-        }
+        return {"pixels": pixels, "image_present": present}
 
     def _picture(self, item: EncoderInput) -> UInt8 | None:
         if item.image is None:

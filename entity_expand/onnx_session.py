@@ -29,6 +29,14 @@ def load_onnxruntime(extra: str = "cpu") -> Any:
         raise MissingExtraError("onnxruntime" if extra == "cpu" else "onnxruntime-gpu", extra) from problem
 
 
+def available_providers() -> tuple[str, ...]:
+    """Return the execution providers of the installed onnxruntime, by long name; () without it."""
+    try:
+        return tuple(load_onnxruntime().get_available_providers())
+    except MissingExtraError:
+        return ()
+
+
 def graph_session(
     content: bytes,
     providers: Sequence[str] = ("cpu",),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from entity_expand.errors import ParityError
-from entity_expand.scoring import deviations, head_statistics, with_one
-from entity_expand.types import AnyArray, Float64
+from entity_expand.specs import Variant
+from entity_expand.types import AnyArray
+from export.expansions import Agreement
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +18,25 @@ class Bounds:
     """The largest differences that are allowed.
 
     Attributes:
-        relative: Largest absolute difference of a feature's entry, as a share of the features' root mean square.
-        overlap: Smallest mean share of the top k that both agree on.
+        relative: Largest absolute difference of a feature's entry, as a share of the features' root mean square;
+            None where the lists alone decide.
+        cosine: Smallest cosine between a feature of the graph and the model's; None where the lists alone decide.
+        overlap: Smallest mean share of an expansion that both agree on.
+        map_loss: Most points of MAP that the graph may lose.
     """
 
-    relative: float = 1e-4
-    overlap: float = 0.999
+    relative: float | None
+    cosine: float | None
+    overlap: float
+    map_loss: float = 0.5
+
+
+BOUNDS: Mapping[Variant, Bounds] = {
+    "fp32": Bounds(relative=5e-4, cosine=0.9999, overlap=0.999),
+    "fp16": Bounds(relative=0.5, cosine=0.99, overlap=0.99),
+    "int8": Bounds(relative=None, cosine=None, overlap=0.97),
+}
+"""What is allowed of each variant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,47 +76,32 @@ def difference(model: AnyArray, graph: AnyArray) -> Difference:
     return Difference(len(a), scale, largest, largest / max(scale, 1e-30), float(cosine.min()))
 
 
-def overlap(model: AnyArray, graph: AnyArray, rows: Float64, own: AnyArray, top_k: int) -> float:
-    """Return the mean share of each entity's best candidates that model and graph agree on.
-
-    Args:
-        model: (n, D) mean features of n entities by the model.
-        graph: (n, D) the same by the graph.
-        rows: (V, W) float64 head rows [w, b].
-        own: (n,) position of each entity among the V; it is no candidate of its own.
-        top_k: Length of the lists, below V.
-    """
-    statistics = head_statistics(rows)
-    best = []
-    for features in (model, graph):
-        scaled = with_one(features) / deviations(features, statistics)[:, None]
-        scores = scaled @ (rows - statistics.mean_row).T  # (n, V)
-        scores[np.arange(len(own)), own] = -np.inf
-        best.append(np.argpartition(-scores, top_k - 1, axis=1)[:, :top_k])
-    shared = [len(np.intersect1d(first, second)) for first, second in zip(*best, strict=True)]
-    return float(np.mean(shared)) / top_k
-
-
-def check(found: Difference, agreed: float | None, bounds: Bounds, where: str) -> None:
+def check(found: Difference, agreed: Agreement | None, bounds: Bounds, where: str) -> None:
     """Compare measurements with the bounds.
 
     Args:
         found: Of the features.
-        agreed: The overlap, or None where there are no lists.
+        agreed: Of whole expansions, or None where there are none.
         bounds: What is allowed.
         where: What was measured, for the message.
 
     Raises:
         ParityError: A bound is exceeded; the message holds the numbers.
     """
-    if found.max_rel > bounds.relative:
+    far = bounds.relative is not None and found.max_rel > bounds.relative
+    if far or (bounds.cosine is not None and found.min_cosine < bounds.cosine):
         raise ParityError(
             f"The graph differs from the model on {where}: by up to {found.max_abs:.3g}, which is {found.max_rel:.3g} "
-            f"of the features' scale {found.scale:.3g} (allowed {bounds.relative:.3g}); smallest cosine "
-            f"{found.min_cosine:.6f}, {found.rows} features compared."
+            f"of the features' scale {found.scale:.3g} (allowed {bounds.relative}); smallest cosine "
+            f"{found.min_cosine:.6f} (allowed {bounds.cosine}), {found.rows} features compared."
         )
-    if agreed is not None and agreed < bounds.overlap:
+    if agreed is not None and agreed.overlap < bounds.overlap:
         raise ParityError(
-            f"The graph gives other lists than the model on {where}: they share {agreed:.4f} of their entries "
-            f"(at least {bounds.overlap} expected), although features differ by {found.max_rel:.3g} at most."
+            f"The graph gives other lists than the model on {where}: {agreed.expansions} expansions share "
+            f"{agreed.overlap:.4f} of their first {agreed.top_k} (at least {bounds.overlap} expected)."
+        )
+    if agreed is not None and agreed.map_loss > bounds.map_loss:
+        raise ParityError(
+            f"The graph loses {agreed.map_loss:.2f} points of MAP on {where} (allowed {bounds.map_loss}): "
+            f"{agreed.graph_map:.2f} in place of {agreed.model_map:.2f}, {agreed.queries} queries."
         )

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from entity_expand.config import check, setting
+from entity_expand.errors import ConfigError
 from entity_expand.image import ImageConfig
+from entity_expand.specs import VARIANTS, Variant
 from entity_expand.text import TextConfig
-from entity_expand.types import Entity
+from entity_expand.types import MODALITIES, Entity, Modality
 from export.to_onnx import FeatureModel
 
 
@@ -17,7 +19,9 @@ class ExportSettings:
     """How an export is made and measured.
 
     Attributes:
-        optimise: Fuse operators for onnxruntime, where the result verifies.
+        variants: How the graphs compute; "fp32" is always among them.
+        modalities: What the graphs see; "both" is always among them. Every modality gets every variant.
+        optimise: Fuse operators for onnxruntime.
         samples_per_entity: Most sentences of an entity that are encoded to measure parity and fit the ridge map.
         max_samples: Lowers that, down to one, on a corpus with many entities.
         parity_entities: Most entities, spread evenly, whose sentences go through torch too.
@@ -28,10 +32,12 @@ class ExportSettings:
         checkpoint: Which one of a run; None takes the best on the validation queries if there is one, else the latest.
     """
 
+    variants: tuple[Variant, ...] = ("fp32",)
+    modalities: tuple[Modality, ...] = ("both",)
     optimise: bool = True
     samples_per_entity: int = setting(4, low=1)
     max_samples: int = setting(20_000, low=1)
-    parity_entities: int = setting(500, low=1)
+    parity_entities: int = setting(1000, low=1)
     top_k: int = setting(50, low=1)
     batch_size: int = setting(32, low=1)
     seed: int = setting(0, low=0)
@@ -40,6 +46,16 @@ class ExportSettings:
 
     def __post_init__(self) -> None:
         check(self)
+        wrong = [*(set(self.variants) - set(VARIANTS)), *(set(self.modalities) - set(MODALITIES))]
+        if wrong:
+            raise ConfigError(f"Unknown variants or modalities: {', '.join(map(repr, wrong))}.")
+
+    @property
+    def graphs(self) -> tuple[tuple[Modality, Variant], ...]:
+        """What is exported, that for both in fp32 first."""
+        modalities = [each for each in MODALITIES if each in self.modalities or each == "both"]
+        variants = [each for each in VARIANTS if each in self.variants or each == "fp32"]
+        return tuple((modality, variant) for modality in modalities for variant in variants)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,6 +19,7 @@ from entity_expand.types import AnyArray, Float32
 
 OPSET = 20
 IR_VERSION = 10
+_ATTENTION = ("Attention", "MultiHeadAttention")
 
 
 class FeatureModel(Protocol):
@@ -40,24 +41,6 @@ class FeatureModel(Protocol):
         ...
 
 
-class _FeatureOnly(nn.Module):
-    """Makes `feature` the forward pass."""
-
-    def __init__(self, model: FeatureModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        mask_position: Tensor,
-        pixels: Tensor,
-        image_present: Tensor,
-    ) -> Tensor:
-        return self.model.feature(input_ids, attention_mask, mask_position, pixels, image_present)
-
-
 def run_torch(model: FeatureModel, feeds: Mapping[str, AnyArray]) -> Float32:
     """Return the feature (B, D) float32 of the five named inputs."""
     with torch.inference_mode():
@@ -66,11 +49,11 @@ def run_torch(model: FeatureModel, feeds: Mapping[str, AnyArray]) -> Float32:
     return found
 
 
-def export_graph(model: FeatureModel, spec: GraphSpec, example: Mapping[str, AnyArray], longest: int) -> Any:
+def export_graph(module: nn.Module, spec: GraphSpec, example: Mapping[str, AnyArray], longest: int) -> Any:
     """Export the feature as one ONNX graph.
 
     Args:
-        model: On the CPU, in evaluation mode.
+        module: On the CPU, in evaluation mode; its forward pass takes the inputs by name and gives the feature.
         spec: What the graph must declare; its named axes are left free.
         example: Inputs to trace with: two rows of different lengths, all axes longer than one.
         longest: Most ids of a sentence, the bound of the axis "length".
@@ -92,7 +75,7 @@ def export_graph(model: FeatureModel, spec: GraphSpec, example: Mapping[str, Any
         warnings.simplefilter("ignore")
         try:
             program = torch.onnx.export(
-                _FeatureOnly(model).eval(),
+                module.eval(),
                 (),
                 kwargs=arguments,
                 input_names=list(arguments),
@@ -111,25 +94,34 @@ def export_graph(model: FeatureModel, spec: GraphSpec, example: Mapping[str, Any
     return program.model_proto
 
 
-def fused(model: Any) -> Any:
+def fused(model: Any) -> tuple[Any, dict[str, int]]:
     """Fuse operators into those of onnxruntime; the result is to be verified before it is used.
 
     Args:
         model: An `onnx.ModelProto` as `export_graph` gives it: without the shapes in it nothing is recognised.
 
     Returns:
-        Another `onnx.ModelProto`.
+        Another `onnx.ModelProto`, and how often each fusion was made; "attention" counts those that are one node now.
 
     Raises:
-        ParityError: The graph cannot be fused.
+        ParityError: The graph cannot be fused, or holds attention of which nothing was recognised.
     """
+    attending = sum(node.op_type == "Softmax" for node in model.graph.node)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            found, _ = optimize_for_ort(onnx_ir.serde.deserialize_model(model))
+            found, made = optimize_for_ort(onnx_ir.serde.deserialize_model(model))
         except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as problem:
             raise ParityError(f"The operators of the graph cannot be fused: {problem}") from problem
-    return onnx_ir.serde.serialize_model(found)
+    result = onnx_ir.serde.serialize_model(found)
+    attention = sum(node.op_type in _ATTENTION for node in result.graph.node)
+    if attending and not attention:
+        raise ParityError(
+            f"None of the {attending} attentions of the graph was recognised, so it would be slow; export it with "
+            "`--plain` if that is what is wanted."
+        )
+    counts = {name: count for name, count in made.items() if count}
+    return result, counts | ({"attention": attention} if attention else {})
 
 
 def cleaned(model: Any, spec: GraphSpec, file: str = "", outside: Sequence[str] = ()) -> bytes:

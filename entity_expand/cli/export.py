@@ -18,6 +18,10 @@ from entity_expand.cli.options import needing
 @click.option("--any-corpus", is_flag=True, help="Accept another corpus than the one trained on.")
 @click.option("--checkpoint", "which", type=click.Choice(["best", "latest"]),
               help="Which one of a run; the best in validation if there is one, else the latest.")  # fmt: skip
+@click.option("--variant", "variants", type=click.Choice(["fp32", "fp16", "int8"]), multiple=True,
+              help="How graphs compute, beside fp32: int8 for CPUs, fp16 for GPUs. May be repeated.")  # fmt: skip
+@click.option("--modality", "modalities", type=click.Choice(["both", "text", "picture"]), multiple=True,
+              help="What graphs see, beside both. May be repeated.")  # fmt: skip
 @click.option("--samples-per-entity", type=click.IntRange(1), default=4, show_default=True,
               help="Most sentences of an entity that parity and ridge map are measured with.")  # fmt: skip
 @click.option("--optimise/--plain", default=True, show_default=True,
@@ -30,6 +34,8 @@ def command(
     corpus: Path | None,
     any_corpus: bool,
     which: Literal["best", "latest"] | None,
+    variants: tuple[Literal["fp32", "fp16", "int8"], ...],
+    modalities: tuple[Literal["both", "text", "picture"], ...],
     samples_per_entity: int,
     optimise: bool,
     seed: int,
@@ -49,14 +55,26 @@ def command(
     with needing("export"):
         from export import ExportSettings, export_checkpoint
     settings = ExportSettings(
-        optimise=optimise, samples_per_entity=samples_per_entity, seed=seed, any_corpus=any_corpus, checkpoint=which
+        variants=variants,
+        modalities=modalities,
+        optimise=optimise,
+        samples_per_entity=samples_per_entity,
+        seed=seed,
+        any_corpus=any_corpus,
+        checkpoint=which,
     )
     made = export_checkpoint(source, bundle, corpus, settings)
-    parity = made.manifest.parity
     click.echo(
-        f"{made.path}: {made.vocabulary:,} entities, width {made.dimension}, fingerprint {made.fingerprint[:12]}; "
-        f"differs from the model by {parity['samples']['max_rel']:.1e} of its scale, "
-        f"shares {parity['overlap']:.4f} of the top {parity['top_k']}."
+        f"{made.path}: {made.vocabulary:,} entities, width {made.dimension}, fingerprint {made.fingerprint[:12]}"
     )
+    for name, measured in made.manifest.parity["graphs"].items():
+        samples, agreed = measured["samples"], measured["expansions"]
+        maps = "" if agreed["model_map"] is None else f", MAP {agreed['graph_map']:.2f} for {agreed['model_map']:.2f}"
+        click.echo(
+            f"  {name}, {measured['bytes'] / 1e6:.1f} MB, on {measured['provider']}: differs from the model by "
+            f"{samples['max_rel']:.1e} of its scale, shares {agreed['overlap']:.4f} of the top {agreed['top_k']}{maps}"
+        )
+        if measured["variant"] == "fp16" and measured["provider"] == "CPUExecutionProvider":
+            click.echo("    no GPU provider is here: only its rounding was checked, not a GPU's arithmetic", err=True)
     if triton is not None:
         write_models(bundle, triton, **repository)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -29,6 +29,7 @@ def upsert_command(
     ids: tuple[str, ...],
     where: str,
     threads: int | None,
+    variant: Literal["fp32", "fp16", "int8"],
     work: Path | None,
     credentials: Path | None,
 ) -> None:
@@ -40,7 +41,7 @@ def upsert_command(
 
     known = read_credentials(credentials)
     opened = Bundle.open(bundle)
-    encoder = open_encoder(where, opened, threads=threads)
+    encoder = open_encoder(where, opened, threads=threads, variant=variant)
     with Corpus.open(corpus) as samples:
         report = upsert_entities(
             opened, encoder, samples, url, ids or None, settings=ElasticSettings(work=work), credentials=known

@@ -82,6 +82,10 @@ def encoder_options(command: Command) -> Command:
         click.option(
             "--threads", type=click.IntRange(min=1), help="Threads of an encoder that runs here; all cores by default."
         ),
+        click.option(
+            "--variant", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True,
+            help="Which graphs of the bundle an encoder that runs here takes: int8 for CPUs, fp16 for GPUs.",
+        ),
     )  # fmt: skip
     for option in reversed(options):
         command = option(command)

