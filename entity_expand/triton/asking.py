@@ -79,7 +79,7 @@ A = TypeVar("A", bound=Asking)
 
 
 class Waiting(Generic[A]):
-    """The same for threads, which may share it, and after a fork.
+    """The same for threads, which may share it, and by HTTP also after a fork.
 
     Args:
         make: Makes what asks.

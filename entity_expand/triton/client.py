@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import os
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from entity_expand.errors import MissingExtraError, ServerError, UnreachableError
+from entity_expand.errors import ConfigError, MissingExtraError, ServerError, UnreachableError
 from entity_expand.sending import Again, FailedError, Failure
 from entity_expand.triton.address import TritonAddress
 from entity_expand.triton.models import WIRE_TYPES, Model
@@ -20,6 +21,10 @@ from entity_expand.types import AnyArray
 
 ANSWER_CAP = 256 << 20
 """Largest answer by gRPC, in bytes."""
+
+
+_ABANDONED: list[Any] = []  # closing them would disturb the parent, whose descriptors a child shares
+_grpc_process: int | None = None
 
 
 class Request(NamedTuple):
@@ -99,6 +104,8 @@ class Client:
         if self._client is not None and self._address.http:
             self._client._stub.detach()
             self._client._conn._closed = True
+        elif self._client is not None:
+            _ABANDONED.append(self._client)
         self._client = None
 
     async def _described(self, method: str, model: Model) -> dict[str, Any]:
@@ -111,6 +118,8 @@ class Client:
 
     def _opened(self) -> Any:
         if self._client is None:
+            if not self._address.http:
+                _check_process()
             self._client = self._module.InferenceServerClient(self._address.target, **self._options())
         return self._client
 
@@ -149,3 +158,14 @@ class Client:
         else:
             return
         raise FailedError(failure)
+
+
+def _check_process() -> None:
+    """Refuse gRPC in a process that was forked from one that uses it: it would crash or hang there."""
+    global _grpc_process
+    _grpc_process = _grpc_process or os.getpid()
+    if _grpc_process != os.getpid():
+        raise ConfigError(
+            "This process was forked from one that asks a Triton server by gRPC, which does not work in both: ask by "
+            "triton+http, or start processes by spawn instead of fork."
+        )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -102,6 +104,35 @@ def test_a_closed_encoder_says_so(node: TritonNode, bundle: Bundle) -> None:
     encoder.close()
     with pytest.raises(StoreError, match="was closed"):
         encoder.encode([sentence(1)])
+
+
+FORK = """
+import os, sys
+from entity_expand.bundle import Bundle
+from entity_expand.demo import bundle_path
+from entity_expand.encoder import EncoderInput
+from entity_expand.errors import ConfigError
+from entity_expand.triton.encoder import TritonEncoder
+
+encoder, one = TritonEncoder(Bundle.open(bundle_path()), sys.argv[1], timeout=10), [EncoderInput("", ())]
+before = encoder.encode(one)
+child = os.fork()
+if child == 0:
+    try:
+        os._exit(3 if (encoder.encode(one) == before).all() else 4)
+    except ConfigError as problem:
+        os._exit(5 if "forked" in str(problem) else 6)
+code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+print(code, (encoder.encode(one) == before).all())
+"""
+
+
+@pytest.mark.parametrize(("way", "code"), [("triton+http", 3), ("triton", 5)])
+def test_after_a_fork_http_goes_on_and_grpc_is_refused(way: str, code: int, node: TritonNode) -> None:
+    """In a process of its own: what runs the tests has threads that a fork would not bring along."""
+    where = f"{way}://127.0.0.1:{node.http_port if 'http' in way else node.grpc_port}"
+    done = subprocess.run([sys.executable, "-c", FORK, where], capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == [str(code), "True"], done.stderr
 
 
 def test_numbers_out_of_range_are_refused(bundle: Bundle) -> None:

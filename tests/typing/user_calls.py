@@ -13,6 +13,7 @@ from entity_expand import (
     ExpandSettings,
     Expansion,
     MemoryStore,
+    NewSeed,
     QueryError,
     Result,
     SearchSettings,
@@ -21,9 +22,12 @@ from entity_expand import (
 )
 from entity_expand.bundle import Bundle
 from entity_expand.corpus import Corpus, OwnRow, Query, import_rows, read_queries, read_truth, write_corpus
-from entity_expand.encoder import Encoder, EncoderInput, FakeEncoder, OnnxEncoder
+from entity_expand.encoder import Encoder, EncoderInput, FakeEncoder, OnnxEncoder, open_encoder
 from entity_expand.evaluate import Evaluation, evaluate
 from entity_expand.fakes import fake_bundle
+from entity_expand.scorer import Scorer, SeedSet
+from entity_expand.triton.encoder import TritonEncoder
+from entity_expand.triton.scorer import TritonScorer
 from indexer import IndexReport, IndexSettings, index_corpus
 
 version: str = entity_expand.__version__
@@ -84,6 +88,14 @@ def index_a_corpus(folder: Path) -> IndexReport:
 def encode_inputs(bundle: Bundle, image: bytes) -> tuple[int, ...]:
     inputs = [EncoderInput("Oslo lies by the sea.", ((0, 4),), image), EncoderInput("", (), Path("oslo.png"))]
     return OnnxEncoder(bundle).encode(inputs).shape
+
+
+def ask_a_triton_server(bundle: Bundle, scorer: Path) -> Sequence[str]:
+    encoder: Encoder = TritonEncoder(bundle, "triton://localhost:8001", variant="fp16", timeout=5)
+    ranks: Scorer = TritonScorer(scorer, "triton+http://localhost:8000")
+    with Expander.open("index", bundle=bundle, encoder=encoder) as expander:
+        print(expander.expand([NewSeed("The [[okapi]] eats leaves.")]).names, open_encoder("cpu", bundle).dimension)
+    return ranks.best([SeedSet(["1", "2"])], 10)[0].ids
 
 
 def evaluate_an_index(index: Path, corpus: Path) -> float:
