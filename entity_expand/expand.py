@@ -89,7 +89,7 @@ def _given(named: SeedSet, records: Sequence[Record], new: Sequence[NewSeed]) ->
             shown.append(Seed(*_shown(record), record.evidence))
         else:
             seed = new[-1 - position]
-            shown.append(Seed("", seed.called, {}, (_evidence(seed),)))
+            shown.append(Seed("", seed.called or "a picture", {}, (_evidence(seed),)))
     return tuple(shown)
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-DOCUMENTS = ("README.md", "docs/service.md", "docs/sets.md")
+DOCUMENTS = ("README.md", "docs/expanding.md", "docs/service.md", "docs/sets.md")
 RUN = ("console", "python")
 SHOWN = ("dockerfile", "ini", "json", "jsonl", "makefile", "mermaid", "text", "toml", "yaml")
 BLOCK = re.compile(r"^```(?P<language>[^\n`]*)\n(?P<body>.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
