@@ -49,6 +49,10 @@ class MissingExtraError(EntityExpandError):
         self.package = package
         self.extra = extra
 
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        """Let it come back from a worker process."""
+        return MissingExtraError, (self.package, self.extra)
+
 
 class CorpusError(EntityExpandError):
     """A corpus cannot be read, or fails a strict check."""

@@ -16,6 +16,7 @@ from entity_expand.stores.base import IndexMeta
 from entity_expand.stores.memory import CURRENT, VERSIONS, MemoryStore
 from entity_expand.stores.writing import remove_others, use_version, write_version
 from indexer.elastic.build import index_on_server
+from indexer.features import GroupEncoder
 from indexer.prepare import Prepared, features_of, index_meta, prepare, records, row_blocks, texts, version_name
 from indexer.settings import ElasticSettings, IndexReport, IndexSettings
 
@@ -26,7 +27,7 @@ _LAYOUT = "words"
 
 def index_corpus(
     bundle: Bundle,
-    encoder: Encoder,
+    encoder: Encoder | GroupEncoder,
     corpus: Corpus,
     destination: Path | str,
     settings: IndexSettings | None = None,
@@ -42,7 +43,7 @@ def index_corpus(
     Args:
         bundle: Head rows, and the entities that were trained. An entity of the corpus is one of these if both its
             id and its name are the same; all others get predicted head rows.
-        encoder: Yields features of the bundle's width.
+        encoder: Yields features of the bundle's width; a `RayEncoder` encodes in many processes.
         corpus: What to index.
         destination: The index folder, or an address such as https://host:9200/NAME.
         settings: None for the defaults.
@@ -67,7 +68,7 @@ def index_corpus(
         return _index_into_folder(prepare(bundle, encoder, corpus, chosen), encoder, root)
 
 
-def _index_into_folder(prepared: Prepared, encoder: Encoder, root: Path) -> IndexReport:
+def _index_into_folder(prepared: Prepared, encoder: Encoder | GroupEncoder, root: Path) -> IndexReport:
     meta, settings = index_meta(prepared), prepared.settings
     name = version_name(meta, settings.evidence, settings.table_bytes, _LAYOUT)
     up_to_date = _is_current(root, name, meta)

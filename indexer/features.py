@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from tqdm import tqdm
@@ -17,6 +18,23 @@ from entity_expand.types import Float64, Int64, Modality, Sample
 
 _GROUP = 32
 _MOST_INPUTS = 256
+
+Group = Sequence[Int64]
+"""The samples of some entities that are encoded together: (n_i,) sample numbers of each."""
+
+
+@runtime_checkable
+class GroupEncoder(Protocol):
+    """What computes the mean features of groups of entities elsewhere than in this process."""
+
+    @property
+    def dimension(self) -> int:
+        """D, width of the feature."""
+        ...
+
+    def encode_groups(self, corpus: Corpus, groups: Sequence[Group], modality: Modality) -> Iterator[Float64]:
+        """Yield for each group what `group_means` returns, in the order of `groups`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +97,7 @@ def encoder_input(corpus: Corpus, sample: Sample, modality: Modality) -> Encoder
 
 
 def mean_features(
-    encoder: Encoder, corpus: Corpus, selection: Selection, modality: Modality, progress_file: Path
+    encoder: Encoder | GroupEncoder, corpus: Corpus, selection: Selection, modality: Modality, progress_file: Path
 ) -> Float64:
     """Return the mean feature of each entity, (n, D) float64, memory-mapped from `progress_file`.
 
@@ -92,15 +110,14 @@ def mean_features(
     """
     width = encoder.dimension
     done = _whole_groups(progress_file, width, len(selection.entities))
-    groups = range(done, len(selection.entities), _GROUP)
+    starts = range(done, len(selection.entities), _GROUP)
+    groups = [selection.samples[start : start + _GROUP] for start in starts]
     skipped = sum(len(own) for own in selection.samples[:done])
     try:
         with progress_file.open("ab") as handle, tqdm(
             total=selection.count, initial=skipped, desc="encode", unit="pair", disable=None
         ) as bar:  # fmt: skip
-            for start in groups:
-                own = selection.samples[start : start + _GROUP]
-                means = _group_means(encoder, corpus, own, modality)
+            for own, means in zip(groups, _encoded(encoder, corpus, groups, modality), strict=True):
                 handle.write(means.tobytes())
                 handle.flush()
                 os.fsync(handle.fileno())
@@ -122,7 +139,15 @@ def _whole_groups(progress_file: Path, width: int, entities: int) -> int:
     return done
 
 
-def _group_means(encoder: Encoder, corpus: Corpus, own: Sequence[Int64], modality: Modality) -> Float64:
+def _encoded(
+    encoder: Encoder | GroupEncoder, corpus: Corpus, groups: Sequence[Group], modality: Modality
+) -> Iterator[Float64]:
+    if isinstance(encoder, GroupEncoder):
+        return encoder.encode_groups(corpus, groups, modality) if groups else iter(())
+    return (group_means(encoder, corpus, own, modality) for own in groups)
+
+
+def group_means(encoder: Encoder, corpus: Corpus, own: Group, modality: Modality) -> Float64:
     """Return the mean feature of each entity of a group, (len(own), D) float64."""
     sums = np.zeros((len(own), encoder.dimension))
     owner = np.repeat(np.arange(len(own)), [len(numbers) for numbers in own])

@@ -20,7 +20,7 @@ from entity_expand.errors import CorpusError, StoreError
 from entity_expand.scoring import EntityRows, entity_rows, head_rows, head_statistics, predicted_rows
 from entity_expand.stores.base import Evidence, IndexMeta, Record
 from entity_expand.types import Float64, Int64, Modality, Sample
-from indexer.features import Selection, mean_features, select
+from indexer.features import GroupEncoder, Selection, mean_features, select
 from indexer.settings import IndexSettings
 
 _BLOCK = 4096
@@ -51,7 +51,7 @@ class Prepared:
         return [self.corpus.entities[position].id for position in self.selection.entities.tolist()]
 
 
-def prepare(bundle: Bundle, encoder: Encoder, corpus: Corpus, settings: IndexSettings) -> Prepared:
+def prepare(bundle: Bundle, encoder: Encoder | GroupEncoder, corpus: Corpus, settings: IndexSettings) -> Prepared:
     """Choose what is indexed, and see that it fits together.
 
     Raises:
@@ -103,7 +103,7 @@ def version_name(meta: IndexMeta, *further: object) -> str:
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
 
 
-def features_of(prepared: Prepared, encoder: Encoder, work: Path) -> Float64:
+def features_of(prepared: Prepared, encoder: Encoder | GroupEncoder, work: Path) -> Float64:
     """Return the feature of each entity, (n, D) float64, memory-mapped from files in the folder `work`.
 
     The folder must belong to this encoder, bundle, corpus and selection; what an earlier run encoded is used again.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,7 +12,9 @@ import click
 from entity_expand.cli.options import credentials_option, encoder_options, read_credentials
 
 if TYPE_CHECKING:
+    from entity_expand.bundle import Bundle
     from entity_expand.elastic.bodies import VectorOptions
+    from entity_expand.specs import Variant
     from indexer import ElasticSettings, IndexReport, LoadReport
 
 _METHODS = ("flat", "hnsw", "int8_flat", "int8_hnsw", "bbq_flat", "bbq_hnsw")
@@ -30,6 +33,8 @@ _METHODS = ("flat", "hnsw", "int8_flat", "int8_hnsw", "bbq_flat", "bbq_hnsw")
 )  # fmt: skip
 @click.option("--split", help="Only samples of this split of the corpus.")
 @encoder_options
+@click.option("--ray", metavar="ADDRESS", help="Encode in many processes: local, or HOST:PORT of a Ray cluster's head.")
+@click.option("--workers", type=click.IntRange(min=1), help="With --ray: how many. [as many as there is room for]")
 @click.option("--table/--no-table", default=True, help="In a folder, keep the scores of all pairs, up to 1 GiB.")
 @click.option("--vectors", type=click.Choice(_METHODS), help="On a server: how to search. By size if not given.")
 @click.option("--element-type", type=click.Choice(["float", "bfloat16"]), help="Numbers of the vectors. [float]")
@@ -51,6 +56,8 @@ def build_command(
     split: str | None,
     where: str,
     threads: int | None,
+    ray: str | None,
+    workers: int | None,
     variant: Literal["fp32", "fp16", "int8"],
     table: bool,
     credentials: Path | None,
@@ -63,7 +70,6 @@ def build_command(
     from entity_expand.bundle import Bundle
     from entity_expand.corpus import Corpus
     from entity_expand.elastic.address import is_address
-    from entity_expand.encoder import open_encoder
     from entity_expand.stores.writing import TABLE_BYTES
     from entity_expand.types import MODALITIES
     from indexer import IndexSettings, index_corpus
@@ -74,15 +80,28 @@ def build_command(
         names = ", ".join("--" + name.replace("_", "-") for name in given)
         raise click.UsageError(f"{names}: for an index on a search server, but {destination} is a folder.")
     known = read_credentials(credentials) if is_address(destination) else None
+    if workers is not None and ray is None:
+        raise click.UsageError("--workers: how many processes encode under --ray, which is not given.")
     opened = Bundle.open(bundle)
-    encoder = open_encoder(where, opened, threads=threads, variant=variant)
     chosen = next(each for each in MODALITIES if each == modality)
     settings = IndexSettings(chosen, split, late_fusion, table_bytes=TABLE_BYTES if table else 0)
-    with Corpus.open(corpus) as samples:
+    with _encoder(opened, where, threads, variant, ray, workers) as encoder, Corpus.open(corpus) as samples:
         elastic = _elastic_settings(len(samples.entities), **server)
         report = index_corpus(opened, encoder, samples, destination, settings, elastic=elastic, credentials=known)
         dropped = sum(problem.count for problem in samples.report.problems)
     _tell(destination, report, encoder.missing_pictures, dropped)
+
+
+def _encoder(
+    bundle: Bundle, where: str, threads: int | None, variant: Variant, ray: str | None, workers: int | None
+) -> contextlib.AbstractContextManager[Any]:
+    from entity_expand.encoder import open_encoder
+
+    if ray is None:
+        return contextlib.nullcontext(open_encoder(where, bundle, threads=threads, variant=variant))
+    from indexer.cluster import RayEncoder, RaySettings
+
+    return RayEncoder(bundle, RaySettings(ray, where, threads or 1, workers, variant=variant))
 
 
 def _elastic_settings(

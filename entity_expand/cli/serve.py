@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from entity_expand.cli.options import credentials_option, read_credentials
+from entity_expand.cli.options import credentials_option, encoding_options, open_expander
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -42,6 +42,7 @@ def limit_options(command: Command) -> Command:
     help="File with API keys, one a line, as KEY or NAME: KEY; needed for a --host beyond loopback.",
 )  # fmt: skip
 @limit_options
+@encoding_options
 @credentials_option
 def command(
     index: str,
@@ -50,13 +51,14 @@ def command(
     title: str,
     pictures: Path | None,
     api_key_file: Path | None,
+    bundle: Path | None,
+    encoder: str | None,
     credentials: Path | None,
     **limits: float,
 ) -> None:
     """Answer requests over HTTP from INDEX, a folder or https://host:9200/NAME, until told to end."""
     from entity_expand.config import from_mapping
     from entity_expand.errors import MissingExtraError
-    from entity_expand.expander import Expander
     from entity_expand.serve.keys import ApiKeys
     from entity_expand.serve.settings import ServeSettings
 
@@ -70,5 +72,5 @@ def command(
         {"host": host, "port": port, "title": title or index.rstrip("/").rpartition("/")[2], **limits},
     )
     keys = None if api_key_file is None else ApiKeys.from_file(api_key_file)
-    with Expander.open(index, pictures, credentials=read_credentials(credentials)) as expander:
+    with open_expander(index, pictures, credentials, bundle, encoder) as expander:
         serve(expander, settings, keys, listening=lambda url: click.echo(f"Serving {index} at {url}"))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import weakref
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -63,6 +65,15 @@ class Corpus:
                 raise CorpusError(strict_message(source.root, report.problems))
             descriptor = os.dup(handle.fileno())
         return cls(source, table, report, descriptor)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let a worker have the corpus without reading it through again; the folder must be at its place there too."""
+        source, report = self._source, self._report
+        splits = dict(report.splits)  # a mapping proxy cannot be sent
+        places = source.root.absolute(), source.layout, source.sentences.absolute()
+        parts = (*places, source.entities, source.parse)
+        size = os.fstat(self._descriptor).st_size
+        return _arrived, (parts, self._table, dataclasses.replace(report, splits=splits), size)
 
     def close(self) -> None:
         """Close the file; samples can no longer be read."""
@@ -177,6 +188,24 @@ class Corpus:
             CorpusError: The path leaves the folder (it may have been replaced by a link).
         """
         return None if sample.image is None else confined(self.root, sample.image, CorpusError)
+
+
+def _arrived(parts: tuple[Any, ...], table: Table, report: CorpusReport, size: int) -> Corpus:
+    """Open a corpus that was sent here.
+
+    Raises:
+        CorpusError: The file of its rows is not here, or another one is.
+    """
+    root, layout, sentences, entities, parse = parts
+    positions = MappingProxyType({entity.id: position for position, entity in enumerate(entities)})
+    with open_regular(sentences) as handle:
+        found = os.fstat(handle.fileno()).st_size
+        if found != size:
+            raise CorpusError(
+                f"{sentences} has {found:,} bytes on {os.uname().nodename}, {size:,} where it was opened."
+            )
+        source = Source(root, layout, sentences, entities, positions, parse)
+        return Corpus(source, table, report, os.dup(handle.fileno()))
 
 
 def strict_message(path: Path, problems: tuple[Problem, ...]) -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote, urlencode
 
 from entity_expand.errors import ExpansionError, QueryError, ServerError
+from entity_expand.explain.about import Explanation, SetExplanation
+from entity_expand.explain.reading import read_explanation, read_set_explanation
 from entity_expand.query import ExpandQuery
 from entity_expand.remote.answers import foreign, is_problem, problem_error, read_entities, read_expansion, sent_query
 from entity_expand.remote.connection import Asked
 from entity_expand.results import Expansion
+from entity_expand.results.session import result_of
 from entity_expand.types import Entity
 
 T = TypeVar("T")
@@ -81,10 +84,7 @@ def _read(content: Any, query: ExpandQuery, where: str) -> Found:
         if isinstance(problem, QueryError):
             return problem
         raise problem
-    try:
-        return dataclasses.replace(read_expansion(content), query=query)
-    except ExpansionError as problem:
-        raise foreign(where, problem) from problem
+    return _checked(lambda: dataclasses.replace(read_expansion(content), query=query), where)
 
 
 def entities(where: str, **asked: str | int) -> Calls[list[Entity]]:
@@ -94,8 +94,25 @@ def entities(where: str, **asked: str | int) -> Calls[list[Entity]]:
         ServerError: The answer is of another form.
     """
     content = yield Asked(f"/v1/entities?{urlencode(asked)}")
+    return _checked(lambda: read_entities(content), where)
+
+
+def explanation(expansion: Expansion, which: str | int, where: str) -> Calls[Explanation]:
+    """Ask why a result is in a set; arguments and errors as for `Expander.explain`."""
+    asked = {"expansion": expansion.to_dict(), "id": result_of(expansion, which).id}
+    content = yield Asked("/v1/explain", asked)
+    return _checked(lambda: read_explanation(content), where)
+
+
+def set_explanation(expansion: Expansion, where: str) -> Calls[SetExplanation]:
+    """Ask what holds a set together; arguments and errors as for `Expander.explain_set`."""
+    content = yield Asked("/v1/explain/set", {"expansion": expansion.to_dict()})
+    return _checked(lambda: read_set_explanation(content), where)
+
+
+def _checked(read: Callable[[], T], where: str) -> T:
     try:
-        return read_entities(content)
+        return read()
     except ExpansionError as problem:
         raise foreign(where, problem) from problem
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from entity_expand.elastic.address import Credentials
 from entity_expand.errors import EntityExpandError, QueryError, StoreError
 from entity_expand.expander import Expander
+from entity_expand.explain.about import Explanation, SetExplanation
 from entity_expand.files import write_bytes
 from entity_expand.front.awaiting import AsyncExpander
 from entity_expand.query import ExpandQuery
@@ -117,6 +118,14 @@ class RemoteExpander(Expander):
         found = self._call(calls.expansions(queries, keep_errors, self._worker.connection.url), timeout)
         return [each if isinstance(each, QueryError) else self._owned(each) for each in found]
 
+    def explain(self, expansion: Expansion, which: str | int, *, timeout: float | None = None) -> Explanation:
+        """Explain why an entity is in an expanded set; as `Expander.explain`."""
+        return self._call(calls.explanation(expansion, which, self._worker.connection.url), timeout)
+
+    def explain_set(self, expansion: Expansion, *, timeout: float | None = None) -> SetExplanation:
+        """Explain what holds a set together; as `Expander.explain_set`."""
+        return self._call(calls.set_explanation(expansion, self._worker.connection.url), timeout)
+
     def find(self, prefix: str, limit: int = 20, *, timeout: float | None = None) -> list[Entity]:
         """Return entities by how a name begins; as `Expander.find`."""
         return self._call(calls.entities(self._worker.connection.url, prefix=prefix, limit=limit), timeout)
@@ -192,6 +201,14 @@ class AsyncRemoteExpander(AsyncExpander):
     ) -> list[Expansion | QueryError]:
         """Expand several sets side by side; as `Expander.expand_many`."""
         return await self._call(calls.expansions(queries, return_errors, self._connection.url), timeout)
+
+    async def explain(self, expansion: Expansion, which: str | int, *, timeout: float | None = None) -> Explanation:
+        """Explain why an entity is in an expanded set; as `Expander.explain`."""
+        return await self._call(calls.explanation(expansion, which, self._connection.url), timeout)
+
+    async def explain_set(self, expansion: Expansion, *, timeout: float | None = None) -> SetExplanation:
+        """Explain what holds a set together; as `Expander.explain_set`."""
+        return await self._call(calls.set_explanation(expansion, self._connection.url), timeout)
 
     async def find(self, prefix: str, limit: int = 20, *, timeout: float | None = None) -> list[Entity]:
         """Return entities by how a name begins; as `Expander.find`."""

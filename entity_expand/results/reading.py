@@ -35,7 +35,7 @@ def from_form(content: Any) -> Expansion:
     if found.get("version") != VERSION:
         raise wrong("version", found.get("version"), f"{VERSION}, which this release reads")
     table(found, ("format", "version", *_KEYS), "The expansion")
-    results = each(found["results"], MOST_RESULTS, "results", _result)
+    results = each(found["results"], MOST_RESULTS, "results", read_result)
     distinct([result.id for result in results], "results")
     if [result.rank for result in results] != list(range(1, len(results) + 1)):
         raise ExpansionError("The ranks of the results are not 1, 2, 3 and so on.")
@@ -43,12 +43,12 @@ def from_form(content: Any) -> Expansion:
     if cutoff is not None and cutoff > len(results):
         raise wrong("cutoff", cutoff, f"at most {len(results)}, the number of results")
     return Expansion(
-        seeds=each(found["seeds"], MOST_SEEDS, "seeds", _seed),
+        seeds=each(found["seeds"], MOST_SEEDS, "seeds", read_seed),
         results=results,
         exact=truth(found["exact"], "exact"),
         fetches=whole(found["fetches"], 0, "fetches"),
         query=read_query(found["query"]),
-        negatives=each(found["negatives"], MOST_SEEDS, "negatives", _seed),
+        negatives=each(found["negatives"], MOST_SEEDS, "negatives", read_seed),
         history=_history(found["history"], results),
         cutoff=cutoff,
     )
@@ -125,15 +125,17 @@ def _entity(found: Mapping[str, Any], where: str) -> Seed:
         text(found["id"], f"{where}.id"),
         text(found["name"], f"{where}.name"),
         texts(found["attributes"], f"{where}.attributes"),
-        each(found["evidence"], _MOST_SENTENCES, f"{where}.evidence", _evidence),
+        each(found["evidence"], _MOST_SENTENCES, f"{where}.evidence", read_evidence),
     )
 
 
-def _seed(value: Any, where: str) -> Seed:
+def read_seed(value: Any, where: str) -> Seed:
+    """Read a seed; `where` says in messages where it stands."""
     return _entity(table(value, _ENTITY, where), where)
 
 
-def _result(value: Any, where: str) -> Result:
+def read_result(value: Any, where: str) -> Result:
+    """Read a result; `where` says in messages where it stands."""
     found = table(value, ("rank", *_ENTITY, "score", "similarity", "confidence", "rank_before"), where)
     entity, confidence, before = _entity(found, where), found["confidence"], found["rank_before"]
     if confidence is not None and not 0 <= number(confidence, f"{where}.confidence") <= 1:
@@ -151,7 +153,8 @@ def _result(value: Any, where: str) -> Result:
     )
 
 
-def _evidence(value: Any, where: str) -> Evidence:
+def read_evidence(value: Any, where: str) -> Evidence:
+    """Read a piece of evidence; `where` says in messages where it stands."""
     found = table(value, ("text", "mentions", "image"), where)
     sentence, image = text(found["text"], f"{where}.text"), found["image"]
 

@@ -37,6 +37,7 @@ def _facts(service: Service, deadline: Deadline) -> dict[str, object]:
         "written_by": facts.meta.written_by,
         "version": __version__,
         "strategies": [each for each in STRATEGIES if _possible(each, facts)],
+        "new_seeds": service.expander.encoder is not None,
         "attributes": [_attribute(facet) for facet in service.facets.get(lambda: run(_facets(), reader))],
         "limits": {
             "seeds": settings.seeds,

@@ -71,6 +71,62 @@ class ExpansionAnswer(BaseModel):
     pictures: dict[str, str] = Field(description="Id of a seed, negative or result -> address of its picture.")
 
 
+class ContributionAnswer(BaseModel):
+    """What one seed, or one negative, says of an entity."""
+
+    seed: SeedAnswer
+    share: float = Field(description="What it adds to the entity's similarity.")
+    gives: float = Field(description="How well the seed's sentences predict the entity, in deviations.")
+    takes: float = Field(description="How well the entity's sentences predict the seed, in deviations.")
+    likeness: float = Field(description="Cosine of their features.")
+
+
+class ExplanationAnswer(BaseModel):
+    """Why one entity is in a set."""
+
+    result: ResultAnswer
+    contributions: list[ContributionAnswer] = Field(description="Of the seeds, by falling share.")
+    against: list[ContributionAnswer] = Field(description="Of the negatives.")
+    words: list[str] = Field(description="What its sentences share with those of seeds, the most telling first.")
+    evidence: list[EvidenceAnswer]
+
+
+class WordAnswer(BaseModel):
+    """A word that members of a set have in common."""
+
+    text: str
+    members: int
+    elsewhere: float = Field(description="The share of other entities that have a sentence with it.")
+    weight: float
+
+
+class NeighbourAnswer(BaseModel):
+    """A member near the centre of its set."""
+
+    id: str
+    name: str
+    image: str | None
+    likeness: float
+
+
+class SetExplanationAnswer(BaseModel):
+    """What holds a set together."""
+
+    label: str = Field(description='A short name for the class; "" for none.')
+    members: int
+    words: list[WordAnswer]
+    neighbours: list[NeighbourAnswer]
+    cohesion: float
+
+
+class FeaturesAnswer(BaseModel):
+    """Features of what was encoded, as those of the index are."""
+
+    bundle: str = Field(description="Fingerprint of the bundle that encoded.")
+    dimension: int
+    features: list[list[float]]
+
+
 class EntityAnswer(BaseModel):
     """One entity, as a list shows it."""
 
@@ -132,6 +188,7 @@ class IndexAnswer(BaseModel):
     written_by: str = Field(description="Version that wrote the index.")
     version: str = Field(description="Version of the service.")
     strategies: list[str] = Field(description="What `strategy` may be; the first is what null stands for.")
+    new_seeds: bool = Field(description="Whether seeds that are not in the index can be encoded.")
     attributes: list[AttributeAnswer]
     limits: LimitsAnswer
 

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from entity_expand._version import __version__
 from entity_expand.expander import Expander
-from entity_expand.serve import about, entities, expansions, pictures
+from entity_expand.serve import about, encoding, entities, expansions, explanations, pictures
 from entity_expand.serve.desk import Desk
 from entity_expand.serve.gate import Gate
 from entity_expand.serve.guard import Guard
@@ -50,7 +50,7 @@ def create_app(expander: Expander, settings: ServeSettings | None = None, keys: 
     app.state.service = Service(settings, expander, desk, metrics)
     app.add_middleware(Guard, gate=Gate(settings, keys), metrics=metrics, settings=settings)
     add_problems(app)
-    for module in (expansions, entities, pictures, about):
+    for module in (expansions, explanations, encoding, entities, pictures, about):
         app.include_router(module.router)
     add_page(app)
     return app

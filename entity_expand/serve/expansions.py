@@ -33,10 +33,15 @@ async def expand_batch(form: BatchForm, service: Served) -> Response:
 
 
 def _one(form: ExpandForm, service: Service, deadline: Deadline) -> dict[str, Any]:
-    (found,) = _expanded([form.query(service.settings)], service, deadline)
+    return expansion_form(expanded_one(form.query(service.settings), service, deadline))
+
+
+def expanded_one(query: ExpandQuery, service: Service, deadline: Deadline) -> Expansion:
+    """Expand one set; errors as for `Expander.expand`."""
+    (found,) = _expanded([query], service, deadline)
     if isinstance(found, QueryError):
         raise found
-    return expansion_form(found)
+    return found
 
 
 def _several(form: BatchForm, service: Service, deadline: Deadline) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +13,7 @@ from entity_expand.errors import QueryError
 from entity_expand.image import open_picture
 from entity_expand.plan import ExpandSettings
 from entity_expand.query import MOST_RESULTS, MOST_SEEDS, ExpandQuery, NewSeed, Strategy
+from entity_expand.results import Expansion
 from entity_expand.serve.settings import ServeSettings
 from entity_expand.stores.base import Filter
 from entity_expand.types import Modality
@@ -148,6 +149,49 @@ class BatchForm(Form):
     """Several expansions, which a search server is asked for together."""
 
     queries: list[ExpandForm] = Field(min_length=1, max_length=1_000)
+
+
+class PageForm(Form):
+    """A page of results: the question that it answers, or the very page as an expansion was answered."""
+
+    query: ExpandForm | None = Field(None, description="Is expanded first.")
+    expansion: dict[str, Any] | None = Field(None, description="In the form of `Expansion.to_dict()`.")
+
+    def asked(self, settings: ServeSettings) -> ExpandQuery | Expansion:
+        """Return it as the library takes it.
+
+        Raises:
+            QueryError: Not one of both is given, or it is above the limits of the service.
+            ExpansionError: The page is none.
+            ImageError: A picture is too large or broken.
+        """
+        if (self.query is None) == (self.expansion is None):
+            raise QueryError("Give either a query or an expansion.")
+        if self.query is not None:
+            return self.query.query(settings)
+        content = self.expansion or {}
+        found = Expansion.from_dict({key: value for key, value in content.items() if key != "pictures"})
+        if max(len(found.seeds), len(found.negatives)) > settings.seeds or len(found.results) > settings.size:
+            raise QueryError(f"A page has at most {settings.seeds:,} seeds and {settings.size:,} results here.")
+        return found
+
+
+class ExplainForm(PageForm):
+    """Why is an entity in a set?"""
+
+    id: Text = Field(description="Id or name of a result of the page.")
+
+
+class EncodeForm(Form):
+    """What is encoded."""
+
+    inputs: list[NewSeedForm] = Field(min_length=1, max_length=1_000)
+
+    def seeds(self, settings: ServeSettings) -> list[NewSeed]:
+        """Return them as the library takes them; errors as for `NewSeedForm.seed`."""
+        if len(self.inputs) > settings.batch:
+            raise QueryError(f"A request has at most {settings.batch:,} inputs here, not {len(self.inputs):,}.")
+        return [each.seed(settings) for each in self.inputs]
 
 
 def _seeds(given: list[SeedForm], settings: ServeSettings) -> tuple[str | NewSeed, ...]:

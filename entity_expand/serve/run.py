@@ -56,12 +56,29 @@ def serve(
         timeout_graceful_shutdown=ceil(settings.seconds) + 1,
         backlog=_BACKLOG,
     )
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.create_server((settings.host.strip("[]"), settings.port), family=family, backlog=_BACKLOG) as listener:
-        host = f"[{settings.host.strip('[]')}]" if family == socket.AF_INET6 else settings.host
+    with _listener(settings) as listener:
+        host = f"[{settings.host.strip('[]')}]" if listener.family == socket.AF_INET6 else settings.host
         listening(f"http://{host}:{listener.getsockname()[1]}")
         with _ending_is_no_failure():
             uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listener(settings: ServeSettings) -> socket.socket:
+    """Return the socket to listen at.
+
+    It names TCP as its protocol: on such connections alone asyncio sends at once, on others the body of an answer waits
+    for the caller's acknowledgement of its head, 40 ms.
+    """
+    host = settings.host.strip("[]")
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, settings.port))
+        listener.listen(_BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
 
 
 @contextlib.contextmanager

@@ -31,6 +31,7 @@ from indexer.elastic.pages import stored
 from indexer.elastic.session import Session, work_folder, writing
 from indexer.elastic.verify import check_loaded
 from indexer.elastic.versions import Version, behind, find_versions, meta_of, use, write_meta
+from indexer.features import GroupEncoder
 from indexer.prepare import Prepared, features_of, index_meta, row_blocks, version_name
 from indexer.settings import ElasticSettings, IndexReport, LoadReport
 
@@ -39,7 +40,11 @@ _NO_FRAME = Frame(np.empty(0), PairFrame(np.empty(0), 1.0))  # until the rows ar
 
 
 def index_on_server(
-    prepared: Prepared, encoder: Encoder, address: Address, settings: ElasticSettings, credentials: Credentials | None
+    prepared: Prepared,
+    encoder: Encoder | GroupEncoder,
+    address: Address,
+    settings: ElasticSettings,
+    credentials: Credentials | None,
 ) -> IndexReport:
     """Build a version of an index and let the name stand for it.
 
@@ -115,7 +120,7 @@ def _build(
     physical: str,
     exists: bool,
     prepared: Prepared,
-    encoder: Encoder,
+    encoder: Encoder | GroupEncoder,
     wanted: ElasticMeta,
     reason: str,
 ) -> LoadReport:

@@ -32,7 +32,7 @@ from indexer.elastic.items import Item
 from indexer.elastic.pages import stored, stored_of
 from indexer.elastic.session import Session, work_folder, writing
 from indexer.elastic.versions import current, write_meta
-from indexer.features import select
+from indexer.features import GroupEncoder, select
 from indexer.prepare import Prepared, features_of, of_selection, row_blocks
 from indexer.settings import ElasticSettings, IndexSettings
 
@@ -56,7 +56,7 @@ class ChangeReport:
 
 def upsert_entities(
     bundle: Bundle,
-    encoder: Encoder,
+    encoder: Encoder | GroupEncoder,
     corpus: Corpus,
     address: Address | str,
     ids: Sequence[str] | None = None,
@@ -125,7 +125,7 @@ def _asked_for(
     return part, tuple(sorted(wanted.difference(present)))
 
 
-def _check_fits(physical: str, meta: ElasticMeta, bundle: Bundle, encoder: Encoder) -> None:
+def _check_fits(physical: str, meta: ElasticMeta, bundle: Bundle, encoder: Encoder | GroupEncoder) -> None:
     differing = []
     if meta.state != "verified":
         differing.append(f"it is in the state {meta.state!r}")
@@ -143,7 +143,7 @@ def _write(
     physical: str,
     meta: ElasticMeta,
     prepared: Prepared,
-    encoder: Encoder,
+    encoder: Encoder | GroupEncoder,
     places: Int64,
     contents: Int64,
     new: int,

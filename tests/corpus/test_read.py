@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import pickle
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -389,3 +390,19 @@ def test_a_row_too_long_to_read_back_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="Row 1 is longer"):
         write_corpus(tmp_path / "c", ENTITIES, [OwnRow("é" * MAX_LINE_BYTES, (("2", 0, 1),))])
     assert not (tmp_path / "c" / "corpus.json").exists()
+
+
+def test_a_corpus_is_sent_to_another_process_by_its_place(tmp_path: Path) -> None:
+    folder = own(tmp_path / "c", OSLO)
+    with Corpus.open(folder) as corpus, pickle.loads(pickle.dumps(corpus)) as arrived:
+        assert [arrived.sample(number) for number in range(len(arrived))] == [corpus.sample(0), corpus.sample(1)]
+        assert (arrived.entities, arrived.splits, arrived.report) == (corpus.entities, corpus.splits, corpus.report)
+        assert (arrived.content_hash, arrived.root) == (corpus.content_hash, folder)
+        sent = pickle.dumps(corpus)
+    with (folder / "sentences.jsonl").open("ab") as handle:
+        handle.write(b"\n")
+    with pytest.raises(CorpusError, match="bytes on"):
+        pickle.loads(sent)
+    shutil.rmtree(folder)
+    with pytest.raises(CorpusError, match="Cannot read"):
+        pickle.loads(sent)

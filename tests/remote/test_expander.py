@@ -74,6 +74,16 @@ def test_many_are_one_by_one(url: str, local: Expander) -> None:
             remote.expand([NewSeed("The [[okapi]] eats leaves.")])
 
 
+def test_explanations_are_those_of_the_index(url: str, local: Expander) -> None:
+    right = local.expand(["3", "6"], 5, negative=["4"])
+    with Expander.open(url) as remote:
+        found = remote.expand(["3", "6"], 5, negative=["4"])
+        assert remote.explain(found, 2) == remote.explain(found, found.ids[1]) == local.explain(right, 2)
+        assert remote.explain_set(found) == local.explain_set(right)
+        with pytest.raises(QueryError, match="no result 9"):
+            remote.explain(found, 9)
+
+
 def test_entities_are_found_and_looked_up(url: str, local: Expander) -> None:
     with Expander.open(url) as remote:
         assert remote.find("place 1", 3) == local.find("place 1", 3)
@@ -105,6 +115,9 @@ def test_it_is_awaited_all_the_same(url: str, local: Expander) -> None:
             assert await remote.lookup("p-3") == local.lookup("p-3")
             picture = await remote.picture((await remote.expand(["0"], 1)).seeds[0].evidence)
             assert picture is not None and picture.read_bytes()
+            page = local.expand(["3", "6"], 5)
+            assert await remote.explain(one, 1) == local.explain(page, 1)
+            assert await remote.explain_set(one) == local.explain_set(page)
             with pytest.raises(UnknownSeedError):
                 await remote.expand(["Mercuri"])
         async with await AsyncExpander.open(local.store.version.parents[1]) as embedded:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
 from entity_expand import Expander, ExpandSettings, Expansion, Filter, SearchSettings
+from entity_expand.bundle import Bundle
 from entity_expand.config import to_mapping
+from entity_expand.encoder import EncoderInput, FakeEncoder
+from entity_expand.seeds.newcomers import SeedEncoder
 from entity_expand.serve.answers import (
     BatchAnswer,
     EntitiesAnswer,
     ExpansionAnswer,
+    ExplanationAnswer,
+    FeaturesAnswer,
     IndexAnswer,
+    SetExplanationAnswer,
     WholeEntityAnswer,
 )
+from entity_expand.serve.app import create_app
+from entity_expand.serve.settings import ServeSettings
 from serve.helpers import problem
 from serve.worlds import COUNT, SCRIPT
 
@@ -183,3 +192,59 @@ def test_there_is_nothing_elsewhere(client: TestClient) -> None:
     assert problem(client.get("/v1/nothing")).status == 404
     assert problem(client.get("/v1/expand")).status == 405
     assert problem(client.get("/docs")).status == 404
+
+
+@pytest.mark.parametrize("asked", [{}, {"size": 9, "strategy": "both", "negative": ["4"]}])
+def test_results_are_explained_from_their_question_or_their_page(client: TestClient, asked: dict) -> None:
+    query = {"seeds": ["3", "6"], **asked}
+    page = client.post("/v1/expand", json=query).json()
+    which = page["results"][2]["id"]
+    by_query = client.post("/v1/explain", json={"query": query, "id": which})
+    by_page = client.post("/v1/explain", json={"expansion": page, "id": which})
+    assert by_query.status_code == 200 and by_query.json() == by_page.json()
+    found = ExplanationAnswer.model_validate(by_query.json())
+    assert found.result.id == which and {each.seed.id for each in found.contributions} == {"3", "6"}
+    assert sum(each.share for each in found.contributions) == pytest.approx(found.result.similarity)
+    assert [each.seed.id for each in found.against] == asked.get("negative", [])
+    whole = client.post("/v1/explain/set", json={"expansion": page})
+    assert whole.json() == client.post("/v1/explain/set", json={"query": query}).json()
+    assert SetExplanationAnswer.model_validate(whole.json()).members == min(22, asked.get("size", 20) + 2)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"id": "9"}, "either a query or an expansion"),
+        ({"id": "9", "query": {"seeds": ["3"]}, "expansion": {}}, "either a query or an expansion"),
+        ({"id": "no such", "query": {"seeds": ["3"]}}, "No result has"),
+        ({"id": "9", "expansion": {"format": "other"}}, "entity-expand expansion"),
+        ({"id": "9", "query": {"seeds": ["3"], "size": 21}}, "at most 20 results"),
+    ],
+)
+def test_explanations_of_nothing_are_refused(client: TestClient, body: dict, said: str) -> None:
+    found = problem(client.post("/v1/explain", json=body))
+    assert found.status == 422 and said in found.detail
+
+
+def test_without_a_bundle_nothing_is_encoded(client: TestClient) -> None:
+    assert not client.get("/v1/index").json()["new_seeds"]
+    found = problem(client.post("/v1/encode", json={"inputs": [{"text": "The [[okapi]] eats leaves."}]}))
+    assert found.status == 422 and "--bundle" in found.detail
+
+
+def test_with_a_bundle_new_seeds_are_encoded(world: Path, expander: Expander) -> None:
+    bundle = Bundle.open(world / "bundle")
+    encoding = Expander(expander.store, encoder=SeedEncoder(bundle, FakeEncoder(bundle.dimension)))
+    picture = base64.b64encode((world / "corpus" / "im ages" / "0.png").read_bytes()).decode()
+    inputs = [{"text": "The [[okapi]] has salt wave tide."}, {"text": "An [[ibis]].", "image": picture}]
+    app = create_app(encoding, ServeSettings(batch=2))
+    with TestClient(app, base_url="http://localhost") as client:
+        assert client.get("/v1/index").json()["new_seeds"]
+        found = FeaturesAnswer.model_validate(client.post("/v1/encode", json={"inputs": inputs}).json())
+        assert found.bundle == bundle.fingerprint and found.dimension == bundle.dimension
+        assert [len(each) for each in found.features] == [found.dimension] * 2
+        (own,) = FakeEncoder(bundle.dimension).encode([EncoderInput("The okapi has salt wave tide.", ((4, 9),), None)])
+        assert found.features[0] == pytest.approx(own.tolist(), abs=1e-5)
+        answer = client.post("/v1/expand", json={"seeds": ["3", inputs[1]], "size": 4}).json()
+        assert [seed["name"] for seed in answer["seeds"]] == ["Place 3", "ibis"] and len(answer["results"]) == 4
+        assert "at most 2 inputs" in problem(client.post("/v1/encode", json={"inputs": inputs * 2})).detail

