@@ -125,7 +125,7 @@ def bare(bundle: Bundle, encoder: OnnxEncoder) -> Callable[[EncoderInput], objec
     ready: dict[int, dict[str, AnyArray]] = {}
 
     def run(item: EncoderInput) -> object:
-        return encoder._session.run(["feature"], ready[id(item)])
+        return encoder._session("both").run(["feature"], ready[id(item)])
 
     def first(item: EncoderInput) -> object:
         if id(item) not in ready:
@@ -151,9 +151,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--turns", type=int, default=60, help="pairs of the comparison with the graph in process")
+    parser.add_argument(
+        "--turns", type=int, default=60, help="pairs of the comparison with the graph in process; 0 leaves it out"
+    )
     parser.add_argument("--requests", type=int, default=64, help="by all clients together in one round")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="of several clients; 0 leaves them out")
     parser.add_argument("--ways", nargs="+", default=["triton", "triton+http", "triton+shm"])
     arguments = parser.parse_args()
     bundle, inputs = made_bundle(arguments.folder), inputs_of(arguments.folder)
@@ -176,7 +178,10 @@ def main() -> None:
             for batching in nodes:
                 remote = stack.enter_context(TritonEncoder(bundle, where(way, batching), timeout=60))
                 sides[f"{way}, batching {batching}"] = lambda item, remote=remote: remote.encode([item])
-        in_turns(sides, inputs, arguments.turns)
+        if arguments.turns:
+            in_turns(sides, inputs, arguments.turns)
+        if not arguments.rounds:
+            return
         print("\n| way | clients | batching | p50 | p95 | p99 | pairs/s |\n|---|---|---|---|---|---|---|")
         for way in arguments.ways:
             for clients in arguments.clients:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from entity_expand import files
 from entity_expand.bundle import Bundle
-from entity_expand.errors import ConfigError, EncoderError, ImageError
+from entity_expand.errors import EncoderError, ImageError
 from entity_expand.image import MAX_BYTES
 from entity_expand.inputs import EncoderInput, Prepared
 from entity_expand.onnx_session import graph_session, run_graph
@@ -153,11 +153,11 @@ def open_encoder(
             triton+http://HOST:8000 by HTTP. None for "cpu".
         bundle: The bundle; a server must serve the models that were written for it.
         threads: Threads of one operator, for an encoder that runs here.
-        variant: Which graphs of the bundle an encoder that runs here takes.
+        variant: How the graph computes.
 
     Raises:
-        ConfigError: The address is wrong, or a variant is asked of a server.
-        BundleError: The bundle has no graph of this variant.
+        ConfigError: The address is wrong.
+        BundleError: The bundle has no graph of this variant, for an encoder that runs here.
         EncoderError: The provider is not available; `ModelMismatchError` if the server has other models.
         ServerError: The server does not answer.
         MissingExtraError: onnxruntime or tritonclient is not installed.
@@ -166,13 +166,9 @@ def open_encoder(
 
     if where is None or not is_triton(where):
         return OnnxEncoder(bundle, providers=(where or "cpu",), threads=threads, variant=variant)
-    if variant != "fp32":
-        raise ConfigError(
-            f"{where} runs the models that were written for it; {variant} is for an encoder that runs here."
-        )
     from entity_expand.triton.encoder import TritonEncoder
 
-    encoder = TritonEncoder(bundle, where)
+    encoder = TritonEncoder(bundle, where, variant=variant)
     encoder.check()
     return encoder
 

@@ -29,7 +29,7 @@ class AsyncTritonEncoder(Asking):
     Args:
         bundle: The bundle that the server's models were written from: its tokenizer and settings are used here.
         where: The server; see `parse_triton`.
-        modality: Which graph of the bundle.
+        modality: What the graph sees; a graph for texts leaves pictures unread, and the other way round.
         variant: How it computes.
         timeout: Seconds for the answer to one batch, all tries together.
         batch_size: Most inputs of one request; the server may want fewer.
@@ -55,6 +55,7 @@ class AsyncTritonEncoder(Asking):
             raise EncoderError(f"batch_size and in_flight must be at least 1, not {batch_size} and {in_flight}.")
         super().__init__(encoder_model(bundle, modality, variant), where, timeout)
         self._bundle = bundle
+        self._modality: Modality = modality
         self._batch_size, self._in_flight = batch_size, in_flight
         self._missing = 0
 
@@ -92,12 +93,12 @@ class AsyncTritonEncoder(Asking):
             ServerError: The server does not answer, or not in time, or has too much to do.
         """
         served = await self._described()
-        prepared = await asyncio.to_thread(Prepared, inputs, self._bundle.tokenizer, self._bundle.image)
+        bundle, seen = self._bundle, self._modality
+        prepared = await asyncio.to_thread(Prepared, inputs, bundle.tokenizer, bundle.image, seen)
         features = np.empty((len(inputs), self.dimension), np.float32)
 
         async def send(batch: PreparedBatch) -> None:
-            answer = await self._infer({tensor.name: batch.feeds[tensor.name] for tensor in self.model.spec.inputs})
-            features[batch.numbers] = answer["feature"]
+            features[batch.numbers] = (await self._infer(batch.feeds))["feature"]
 
         size = min(self._batch_size, served.max_batch)
         await side_by_side(_made_ready(prepared, size), send, self._in_flight)

@@ -1,0 +1,82 @@
+"""Every graph of a bundle is a model of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from entity_expand.bundle import Bundle, write_bundle
+from entity_expand.encoder import EncoderInput, OnnxEncoder, open_encoder
+from entity_expand.fakes import fake_content
+from entity_expand.specs import GraphSpec, encoder_spec, graph_file
+from entity_expand.triton.configuration import RepositorySettings
+from entity_expand.triton.encoder import TritonEncoder
+from entity_expand.triton.repository import encoder_models, write_repository
+from entity_expand.types import MODALITIES
+from servers.triton_node import TritonNode
+
+PICTURE = Image.new("RGB", (9, 9), (200, 100, 50))
+INPUTS = [EncoderInput("The old city of Oslo", ((16, 20),), PICTURE), EncoderInput("Oslo", ((0, 4),), PICTURE)]
+TYPES = {"int64": TensorProto.INT64, "float32": TensorProto.FLOAT}
+WIDTH, SIZE = 6, 8
+
+
+def first_input_times(spec: GraphSpec, scale: float) -> bytes:
+    """A graph that reads only its first input: the sum of each row, times numbers."""
+    numbers = scale * np.arange(1, WIDTH + 1, dtype=np.float32)[None]
+    first = spec.inputs[0]
+    rank = len(first.axes)
+    nodes = [
+        helper.make_node("Cast", [first.name], ["x"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceSum", ["x", "axes"], ["sum"], keepdims=0),
+        helper.make_node("Unsqueeze", ["sum", "one"], ["column"]),
+        helper.make_node("MatMul", ["column", "numbers"], ["feature"]),
+    ]
+    constants = [("axes", np.arange(1, rank)), ("one", np.array([1])), ("numbers", numbers)]
+    values = [[helper.make_tensor_value_info(t.name, TYPES[t.dtype], list(t.axes)) for t in side]
+              for side in (spec.inputs, spec.outputs)]  # fmt: skip
+    graph = helper.make_graph(nodes, "g", *values, [numpy_helper.from_array(value, name) for name, value in constants])
+    return bytes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10).SerializeToString()
+    )
+
+
+@pytest.fixture(scope="module")
+def several(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle with graphs that all give something else."""
+    graphs = {
+        graph_file(modality, variant): first_input_times(encoder_spec(WIDTH, SIZE, modality), 1 + place + 10 * scale)
+        for place, modality in enumerate(MODALITIES)
+        for scale, variant in enumerate(("fp32", "int8"))
+    }
+    made = replace(fake_content(bundle.entities, WIDTH), graph=graphs.pop(graph_file()), further=graphs)
+    return write_bundle(tmp_path_factory.mktemp("several") / "b", made)
+
+
+@pytest.fixture(scope="module")
+def server(several: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonNode]:
+    folder, settings = tmp_path_factory.mktemp("several") / "models", RepositorySettings(backend="python")
+    write_repository(folder, encoder_models(several, settings), settings)
+    with TritonNode(folder) as node:
+        yield node
+
+
+def test_each_graph_is_asked_by_what_it_sees_and_how_it_computes(several: Bundle, server: TritonNode) -> None:
+    where, found = f"triton://127.0.0.1:{server.grpc_port}", []
+    for modality, variant in several.graphs:
+        wanted = OnnxEncoder(several, modality=modality, variant=variant).encode(INPUTS)
+        with TritonEncoder(several, where, modality=modality, variant=variant) as encoder:
+            found.append(encoder.encode(INPUTS))
+        np.testing.assert_allclose(found[-1], wanted, rtol=1e-5)
+    assert len(several.graphs) == 6 and len({each.tobytes() for each in found}) == 6
+
+
+def test_an_encoder_is_opened_by_its_variant(several: Bundle, server: TritonNode) -> None:
+    encoder = open_encoder(f"triton+http://127.0.0.1:{server.http_port}", several, variant="int8")
+    assert isinstance(encoder, TritonEncoder) and encoder.encode(INPUTS)[0, 0] > 0
+    encoder.close()
