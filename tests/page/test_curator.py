@@ -121,6 +121,9 @@ def test_evidence_is_shown_on_demand(visit: Opened, countries: str) -> None:
     expect(sheet).to_be_visible()
     assert first[0] in sheet.locator("#sheet-sentences mark").all_inner_texts()
     assert sheet.locator("img").count() >= 1
+    expect(sheet.get_by_text("Why it is here")).to_be_visible()
+    assert {"like Norway", "like Sweden"} == set(sheet.locator("#sheet-shares .words").all_inner_texts())
+    expect(page.locator("#common")).to_contain_text("What they share: ")
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("dialog", name=first[1])).to_be_visible()
     page.keyboard.press("a")

@@ -13,6 +13,7 @@ import { PAGE, Session, answered, decided, filtered, forgotten, question, verdic
 import { typeahead } from "./typeahead.js";
 
 const DONE = { accept: "Accepted", reject: "Rejected" };
+const WORDS = 6;
 const session = new Session(render);
 const cards = new Cards(act);
 const lists = {
@@ -77,8 +78,10 @@ async function expand({ more = false, focus = false, step = true } = {}) {
   const { signal } = asked;
   busy(true);
   try {
-    const answer = await ask("/v1/expand", { body: question(session.state, index.limits, more), signal });
-    settle(answer, more, step);
+    const body = question(session.state, index.limits, more);
+    const answer = await ask("/v1/expand", { body, signal });
+    settle(body, answer, more, step);
+    if (!more) void common(body, signal);
     if (focus) cards.focus(more ? session.state.results.length - answer.results.length : 0);
   } catch (problem) {
     if (problem.name !== "AbortError") fail(problem);
@@ -87,12 +90,18 @@ async function expand({ more = false, focus = false, step = true } = {}) {
   }
 }
 
-function settle(answer, more, step) {
-  const next = answered(session.state, answer, more);
+function settle(body, answer, more, step) {
+  const next = answered(session.state, body, answer, more);
   byId("trouble").hidden = true;
   if (step) session.step(more ? "showed more" : "expanded", next);
   else session.become(next);
   say(answer.results.length ? `${count(answer.results.length, "result")}.` : "No results.");
+}
+
+async function common(query, signal) {
+  const found = await ask("/v1/explain/set", { body: { query }, signal }).catch(() => null);
+  const words = found?.words.slice(0, WORDS).map((each) => each.text) ?? [];
+  if (!signal.aborted) session.become({ ...session.state, words });
 }
 
 function busy(is) {
@@ -138,6 +147,8 @@ function counts(state) {
   const size = state.seeds.length + state.accepted.length;
   byId("size").textContent = size ? `${count(state.seeds.length, "example")} and ${state.accepted.length} accepted` : "Nothing yet";
   const open = (state.results ?? []).filter((entity) => verdictOf(state, entity.id) === null).length;
+  byId("common").hidden = !state.words.length;
+  byId("common").textContent = `What they share: ${state.words.join(", ")}`;
   byId("summary").textContent = state.results ? `${state.results.length} shown, ${open} undecided` : "";
   byId("expand").disabled = byId("again").disabled = !state.seeds.length;
   byId("again").hidden = !state.results;

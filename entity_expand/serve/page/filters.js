@@ -60,7 +60,7 @@ function facet({ key, values, distinct }, set) {
 
 function modalities(offered, change) {
   if (offered.length < 2) return;
-  const usual = offered.includes("both") ? "both" : offered[0];
+  const usual = offered[0];
   const choose = (event) => change("compare by", (state) => ({ ...state, modality: event.target.value === usual ? null : event.target.value }));
   const known = Object.keys(MODALITIES).filter((each) => offered.includes(each));
   byId("modalities").querySelector(".switch").replaceChildren(...known.map((each) => {

@@ -5,6 +5,8 @@ import { byId, h } from "./dom.js";
 import { nameOf, percent, picture, pictureOf, sentence } from "./parts.js";
 
 const MOST = 50;
+const SHARES = 8;
+const LIKE = { contributions: "like", against: "like the rejected" };
 let open = null;
 
 /** The entity that the sheet shows; null if it is closed. */
@@ -19,6 +21,7 @@ export async function look(entity, verdict) {
   fill(entity, entity.evidence, []);
   judged(verdict);
   if (!byId("sheet").open) byId("sheet").showModal();
+  void why(entity);
   try {
     const whole = await ask(`/v1/entities/${entity.id.split("/").map(encodeURIComponent).join("/")}`);
     if (open === entity) fill(entity, whole.evidence, whole.aliases);
@@ -31,6 +34,21 @@ export async function look(entity, verdict) {
 export function judged(verdict) {
   byId("sheet-accept").setAttribute("aria-pressed", String(verdict === "accept"));
   byId("sheet-reject").setAttribute("aria-pressed", String(verdict === "reject"));
+}
+
+async function why(entity) {
+  byId("sheet-why").hidden = true;
+  const found = await ask("/v1/explain", { body: { query: entity.asked, id: entity.id } }).catch(() => null);
+  if (!found || open !== entity) return;
+  const shares = Object.entries(LIKE).flatMap(([key, like]) => found[key].slice(0, SHARES).map((each) => ({ ...each, like })));
+  const most = Math.max(...shares.map(({ share }) => Math.abs(share)), Number.MIN_VALUE);
+  const items = shares.filter(({ share }) => share > 0).map(({ seed, share, like }) => {
+    const words = `${like} ${nameOf(seed)}`;
+    return h("li", {}, h("span", { class: "words", dir: "auto" }, words), h("meter", { min: 0, max: 1, value: share / most, "aria-label": words }));
+  });
+  if (found.words.length) items.push(h("li", { dir: "auto" }, `shared words: ${found.words.slice(0, SHARES).join(", ")}`));
+  byId("sheet-shares").replaceChildren(...items);
+  byId("sheet-why").hidden = !items.length;
 }
 
 function fill(entity, evidence, aliases) {

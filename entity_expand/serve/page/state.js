@@ -14,6 +14,7 @@ export const EMPTY = Object.freeze({
   modality: null,
   strategy: null,
   results: null, // entities that are shown, null before the first answer
+  words: [], // what the results have in common
   answer: null, // the last answer of the service
   seen: new Set(), // ids of all that were ever shown
 });
@@ -91,13 +92,14 @@ export const filterForm = (state) => ({
   name_prefix: state.prefix || null,
 });
 
-/** Return the state with an answer in place of the results before it, or after them if it has more of them. */
-export function answered(state, answer, more = false) {
+/** Return the state with the answer to a question in place of the results before, or after them if it has more of them. */
+export function answered(state, asked, answer, more = false) {
   const before = more ? state.results : [];
   const shown = answer.results.map((result) => ({
     ...result,
     rank: before.length + result.rank,
     picture: answer.pictures[result.id] ?? null,
+    asked,
     fresh: state.seen.size > 0 && !state.seen.has(result.id),
   }));
   const pictured = (entity) => ({ ...entity, picture: answer.pictures[entity.id] ?? null });
@@ -110,6 +112,7 @@ export function answered(state, answer, more = false) {
     rejected: told(state.rejected),
     results: [...before, ...shown],
     answer,
+    words: more ? state.words : [],
     seen: new Set([...state.seen, ...ids(shown)]),
   };
 }
