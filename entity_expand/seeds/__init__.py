@@ -11,6 +11,9 @@ from entity_expand.scoring import EntityRows, stacked
 from entity_expand.stores.base import Rows, Steps, ask
 from entity_expand.types import Int64
 
+# Divergences take the logarithm of weights.
+_LEAST = 1e-9
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeedSet:
@@ -46,8 +49,9 @@ class SeedSet:
 
 
 def balanced(weights: Sequence[float] | None) -> tuple[float, ...]:
-    """Return weights with the same ratios and the mean 1; () for None."""
+    """Return weights with the same ratios and the mean 1; () for None. None is below a billionth of the largest."""
     if weights is None:
         return ()
-    mean = sum(weights) / len(weights)
-    return tuple(weight / mean for weight in weights)
+    shares = [max(weight / max(weights), _LEAST) for weight in weights]
+    mean = sum(shares) / len(shares)
+    return tuple(share / mean for share in shares)

@@ -52,6 +52,10 @@ def resolved(query: ExpandQuery) -> Steps[Named]:
         barred = _shown([*query.negative, *query.exclude])
         raise QueryError(f"Among the seeds {_shown(query.seeds)} are some of {barred}: negatives, or excluded.")
     unknown = new_seeds(query)
+    if unknown and query.settings is not None and query.settings.search.compatible_seeds is not None:
+        raise QueryError(
+            "With `compatible_seeds` some seeds are results, which seeds that are not in the index can't be."
+        )
     new = (yield from ask(Encode(unknown))) if unknown else None
     return Named(
         SeedSet(np.array(seeds, dtype=np.int64), balanced(query.weights), new),

@@ -140,6 +140,12 @@ def test_new_seeds_go_side_by_side(expander, store) -> None:
         Expander(store).expand([HARBOUR])
 
 
+def test_new_seeds_are_no_results(expander) -> None:
+    settings = ExpandSettings(search=SearchSettings(compatible_seeds=1))
+    with pytest.raises(QueryError, match="compatible_seeds"):
+        expander.expand(["0", HARBOUR], 5, settings=settings)
+
+
 def test_a_new_page_knows_the_new_seeds(expander) -> None:
     first = expander.expand([HARBOUR, "3"], 5)
     second = first.reject(first.ids[0]).more()

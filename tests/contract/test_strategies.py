@@ -154,6 +154,14 @@ def test_a_heavy_seed_decides(store) -> None:
     assert heavy.ids == alone.ids
 
 
+@pytest.mark.parametrize("weights", [[1e308, 1e308, 1e-308], [1e-300, 1e-300, 1e300]])
+def test_weights_of_any_size(store, table, weights) -> None:
+    for strategy in (None, "sum", "mean"):
+        found = Expander(store).expand(NAMES, 25, weights=weights, strategy=strategy)
+        assert found.ids == Expander(table).expand(NAMES, 25, weights=weights, strategy=strategy).ids
+        assert all(np.isfinite(result.score) and np.isfinite(result.similarity) for result in found.results)
+
+
 def test_strategies_go_side_by_side(store) -> None:
     queries = [
         *(ExpandQuery(NAMES, 7, strategy=strategy) for strategy in LISTS),
