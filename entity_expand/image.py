@@ -123,6 +123,21 @@ def media_type_of(content: bytes, max_pixels: int = MAX_PIXELS) -> str:
     return f"image/{(image.format or '').lower()}"
 
 
+def shrunk(content: bytes, side: int, max_pixels: int = MAX_PIXELS) -> bytes | None:
+    """Return a picture file as JPEG with no side longer than so many pixels; None if it is no larger as it is.
+
+    Raises:
+        ImageError: The picture is too large, broken, or none of JPEG, PNG, WEBP, GIF and BMP.
+    """
+    image = open_picture(content, max_pixels=max_pixels)
+    if max(image.size) <= side:
+        return None
+    image.thumbnail((side, side))
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=85)
+    return stream.getvalue()
+
+
 def load_rgb(
     source: Path | bytes | Image.Image,
     config: ImageConfig,

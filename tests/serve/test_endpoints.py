@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import io
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from PIL import Image
 
 from entity_expand import Expander, ExpandSettings, Expansion, Filter, SearchSettings
 from entity_expand.bundle import Bundle
@@ -53,6 +55,21 @@ def test_pictures_of_a_set_have_addresses_that_lead_to_them(client: TestClient, 
     assert picture.content == (world / "corpus" / "im ages" / "0.png").read_bytes()
     assert picture.headers["content-type"] == "image/png"
     assert "sandbox" in picture.headers["content-security-policy"]
+
+
+def test_pictures_are_shrunk_for_those_who_ask(expander: Expander, tmp_path: Path) -> None:
+    Image.new("RGB", (400, 300), (10, 200, 30)).save(tmp_path / "large.png")
+    (tmp_path / "broken.png").write_bytes((tmp_path / "large.png").read_bytes()[:-40])
+    own = Expander(expander.store, tmp_path)
+    with TestClient(create_app(own), base_url="http://localhost") as client:
+        small = client.get("/v1/pictures/large.png?side=40")
+        assert small.headers["content-type"] == "image/jpeg"
+        with Image.open(io.BytesIO(small.content)) as image:
+            assert image.size == (40, 30)
+        same = client.get("/v1/pictures/large.png?side=400")
+        assert same.content == (tmp_path / "large.png").read_bytes() and same.headers["content-type"] == "image/png"
+        assert problem(client.get("/v1/pictures/large.png?side=1")).status == 422
+        assert problem(client.get("/v1/pictures/broken.png?side=40")).status == 404
 
 
 @pytest.mark.parametrize(
