@@ -14,8 +14,9 @@ from entity_expand.corpus import Corpus
 from entity_expand.encoder import Encoder, FakeEncoder
 from entity_expand.errors import DeadlineError, EncoderError, ModelMismatchError
 from entity_expand.stores.memory import current_version
-from indexer import IndexSettings, index_corpus
+from indexer import ElasticSettings, IndexSettings, index_corpus
 from indexer.cluster import RayEncoder, RaySettings
+from servers.elasticsearch_node import ask
 
 pytestmark = [
     pytest.mark.usefixtures("ray_here"),
@@ -97,6 +98,19 @@ def test_texts_and_pictures_apart(many, small_bundle, tmp_path) -> None:
         index_corpus(small_bundle, encoder, corpus, tmp_path / "there", settings)
         index_corpus(small_bundle, FakeEncoder(small_bundle.dimension), corpus, tmp_path / "here", settings)
     assert contents(tmp_path / "there") == contents(tmp_path / "here")
+
+
+def test_an_index_on_a_server_is_the_same(many, small_bundle, elasticsearch_url, index_name, tmp_path) -> None:
+    def found(encoder, name: str) -> list[tuple[str, dict]]:
+        where, settings = f"{elasticsearch_url}/{index_name}-{name}", ElasticSettings(work=tmp_path / name)
+        report = index_corpus(small_bundle, encoder, corpus, where, elastic=settings)
+        assert report.load is not None and report.load.sent == 290
+        _, answer = ask("POST", f"{where}/_search", {"size": 290, "sort": ["place"]})
+        return [(hit["_id"], hit["_source"]) for hit in answer["hits"]["hits"]]
+
+    with Corpus.open(many) as corpus, RayEncoder(small_bundle, TWO, opening(tmp_path, "word250 ")) as encoder:
+        assert found(encoder, "many") == found(FakeEncoder(small_bundle.dimension), "one")
+    assert (tmp_path / "died").exists()
 
 
 def test_a_partition_that_kills_every_worker_ends_the_run(many, small_bundle, tmp_path) -> None:
