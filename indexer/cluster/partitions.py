@@ -78,11 +78,12 @@ class PartitionWorker:
             EncoderError: The encoder cannot be opened, or refuses an input.
         """
         encoder, corpus = self._opened = self._opened or self._open()
-        group = from_row(row)
-        _check_pictures(corpus, group)
-        before = _missing(encoder)
+        group, before = from_row(row), _missing(encoder)
         means = group_means(encoder, corpus, group, self._modality)
-        return {"number": row["number"], "means": means.tobytes(), "missing": _missing(encoder) - before}
+        missing = _missing(encoder) - before
+        if missing:
+            _check_pictures(corpus, group)
+        return {"number": row["number"], "means": means.tobytes(), "missing": missing}
 
     def _open(self) -> tuple[Encoder, Corpus]:
         here = os.uname().nodename
@@ -97,7 +98,7 @@ class PartitionWorker:
 
 
 def _check_pictures(corpus: Corpus, group: Sequence[Any]) -> None:
-    """Refuse a machine that does not see the pictures, which would silently count as missing."""
+    """Refuse a machine that lacks pictures, which would silently count as missing."""
     for number in np.concatenate(list(group)).tolist():
         path = corpus.image_path(corpus.sample(number))
         if path is not None and not path.exists():
