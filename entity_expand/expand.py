@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 
 from entity_expand.calibration.curve import likely
 from entity_expand.calibration.use import chances_of
-from entity_expand.errors import QueryError
 from entity_expand.growth import Ranking
 from entity_expand.pools import Pool
 from entity_expand.query import MOST_RESULTS, ExpandQuery, NewSeed
@@ -39,7 +38,6 @@ def expansion(query: ExpandQuery, facts: Facts, whole: Pool | None) -> Steps[Exp
         AmbiguousSeedError: A seed names several entities; they are listed.
         QueryError: A seed is given twice or also excluded, or the index cannot be asked in this way.
     """
-    _refuse_what_is_to_come(query)
     named = yield from resolved(query)
     if query.negative:
         deeper = min(query.size + DEEPER, MOST_RESULTS)
@@ -48,11 +46,6 @@ def expansion(query: ExpandQuery, facts: Facts, whole: Pool | None) -> Steps[Exp
     else:
         ranking = yield from ranked(query, named.seeds, query.size, named.excluded, facts, whole)
     return (yield from _described(query, named, ranking, chances_of(query, ranking, facts)))
-
-
-def _refuse_what_is_to_come(query: ExpandQuery) -> None:
-    if query.modality:
-        raise QueryError("Expansion with modality is not possible yet.")
 
 
 def _described(query: ExpandQuery, named: Named, ranking: Ranking, chances: Float64 | None) -> Steps[Expansion]:

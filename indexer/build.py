@@ -17,7 +17,17 @@ from entity_expand.stores.memory import CURRENT, VERSIONS, MemoryStore
 from entity_expand.stores.writing import remove_others, use_version, write_version
 from indexer.elastic.build import index_on_server
 from indexer.features import GroupEncoder
-from indexer.prepare import Prepared, features_of, index_meta, prepare, records, row_blocks, texts, version_name
+from indexer.prepare import (
+    Prepared,
+    features_of,
+    index_meta,
+    part_blocks,
+    prepare,
+    records,
+    row_blocks,
+    texts,
+    version_name,
+)
 from indexer.settings import ElasticSettings, IndexReport, IndexSettings
 
 _BUILDING = "building"
@@ -70,7 +80,7 @@ def index_corpus(
 
 def _index_into_folder(prepared: Prepared, encoder: Encoder | GroupEncoder, root: Path) -> IndexReport:
     meta, settings = index_meta(prepared), prepared.settings
-    name = version_name(meta, settings.evidence, settings.table_bytes, _LAYOUT)
+    name = version_name(meta, settings.evidence, settings.table_bytes, _LAYOUT, settings.modalities)
     up_to_date = _is_current(root, name, meta)
     if not up_to_date:
         work = root / _BUILDING / name
@@ -80,7 +90,8 @@ def _index_into_folder(prepared: Prepared, encoder: Encoder | GroupEncoder, root
         shutil.rmtree(version, ignore_errors=True)
         version.mkdir()
         blocks, shown = row_blocks(prepared, features), records(prepared)
-        write_version(version, meta, blocks, shown, settings.table_bytes, texts(prepared))
+        parts = part_blocks(prepared, encoder, work)
+        write_version(version, meta, blocks, shown, settings.table_bytes, texts(prepared), parts)
         fitted = read_fitted(prepared.bundle.path, meta.bundle, BundleError)
         if fitted is not None:
             write_fitted(version, fitted)

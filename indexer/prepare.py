@@ -18,7 +18,7 @@ from entity_expand.corpus import Corpus
 from entity_expand.encoder import Encoder
 from entity_expand.errors import CorpusError, StoreError
 from entity_expand.scoring import EntityRows, entity_rows, head_rows, head_statistics, predicted_rows
-from entity_expand.stores.base import Evidence, IndexMeta, Record
+from entity_expand.stores.base import PARTS, Evidence, IndexMeta, Record
 from entity_expand.types import Float64, Int64, Modality, Sample
 from indexer.features import GroupEncoder, Selection, mean_features, select
 from indexer.settings import IndexSettings
@@ -128,8 +128,35 @@ def features_of(prepared: Prepared, encoder: Encoder | GroupEncoder, work: Path)
     return fused
 
 
+def part_blocks(
+    prepared: Prepared, encoder: Encoder | GroupEncoder, work: Path
+) -> dict[Modality, Iterator[EntityRows]]:
+    """Return the rows of the parts that are to be kept, of all entities; arguments as of `features_of`."""
+    if not prepared.settings.modalities:
+        return {}
+    return {part: _part_blocks(prepared, encoder, part, work) for part in PARTS}
+
+
+def _part_blocks(
+    prepared: Prepared, encoder: Encoder | GroupEncoder, part: Modality, work: Path
+) -> Iterator[EntityRows]:
+    """Yield the rows of a part; those of entities without a text, or without a picture, are 0."""
+    selection = prepared.selection
+    shown = selection.showing(prepared.corpus, part)
+    places = np.searchsorted(selection.entities, shown.entities)
+    features = np.zeros((len(selection.entities), encoder.dimension))
+    if len(places):
+        features[places] = mean_features(encoder, prepared.corpus, shown, part, work / f"{part}.f64")
+    present = np.zeros(len(features))
+    present[places] = 1.0
+    for number, rows in enumerate(row_blocks(prepared, features)):
+        here = present[number * _BLOCK : number * _BLOCK + len(rows)]
+        narrow = here.astype(np.float32)[:, None]
+        yield EntityRows(rows.head * narrow, rows.scaled * narrow, rows.deviation * here, rows.log_offset * here)
+
+
 def row_blocks(prepared: Prepared, features: Float64) -> Iterator[EntityRows]:
-    """Yield the stored rows of all entities; the bundle's head fixes mean and covariance."""
+    """Yield the stored rows of all entities, in blocks of one length; the bundle's head fixes mean and covariance."""
     vocabulary = head_rows(prepared.bundle.head_weight, prepared.bundle.head_bias)
     statistics = head_statistics(vocabulary)
     for start in range(0, len(features), _BLOCK):

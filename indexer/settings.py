@@ -22,6 +22,8 @@ class IndexSettings:
             shows them apart; an entity's feature is then 1 - w of the mean over its texts and w of that over its
             pictures, or the one that it has.
         evidence: Sentences kept per entity.
+        modalities: Whether what the texts alone and the pictures alone say is kept beside what "both" says; both are
+            encoded for it, and the index is three times as large.
         table_bytes: Scores of all pairs are kept in a folder if they need no more than this; 0 for never.
     """
 
@@ -30,6 +32,7 @@ class IndexSettings:
     late_fusion: float | None = None
     evidence: int = 3
     table_bytes: int = TABLE_BYTES
+    modalities: bool = False
 
     def __post_init__(self) -> None:
         if self.modality not in MODALITIES or self.evidence < 0 or self.table_bytes < 0:
@@ -37,6 +40,8 @@ class IndexSettings:
                 f"modality must be one of {', '.join(MODALITIES)}, evidence and table_bytes at least 0; "
                 f"got {self.modality!r}, {self.evidence}, {self.table_bytes}."
             )
+        if self.modalities and self.modality != "both":
+            raise ConfigError(f"modalities are kept beside the modality 'both', not beside {self.modality!r}.")
         if self.late_fusion is not None and (self.modality != "both" or not 0 <= self.late_fusion <= 1):
             raise ConfigError(
                 "late_fusion is a weight of 0 to 1 and goes with modality 'both'; "

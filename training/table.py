@@ -13,7 +13,7 @@ from entity_expand.errors import TrainingError
 from entity_expand.plan import ExpandSettings, in_space, search_whole
 from entity_expand.pools import Pool, TablePool, VectorPool
 from entity_expand.scoring import EntityRows, entity_rows, feature_rows, head_rows, head_statistics, scores_between
-from entity_expand.stores.memory import centred_norms
+from entity_expand.stores.vectors import centred_norms
 from entity_expand.stores.writing import TABLE_BYTES
 from entity_expand.types import Int64
 from training.features import EntityFeatures

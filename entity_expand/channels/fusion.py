@@ -2,13 +2,13 @@
 
 The scores of a channel are standardised over the candidates, so that weights mean the same whatever a channel's scores
 are made of: z(v) = (x(v) - mean x) / deviation of x. The score is the weighted sum of the z, over the sum of the
-weights.
+weights. Of whom a channel knows nothing, z is 0.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -17,7 +17,7 @@ import numpy as np
 from entity_expand.errors import ConfigError
 from entity_expand.types import Float64
 
-Channel: TypeAlias = Literal["model", "lexical"]
+Channel: TypeAlias = Literal["model", "text", "picture", "lexical"]
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
 DEPTH = 200
 """How many entities of each channel's own list are candidates at least."""
@@ -29,33 +29,40 @@ class ChannelWeights:
     """How much each channel counts in the strategy "hybrid"; only the ratios matter. 0 leaves a channel out.
 
     Attributes:
-        model: The model's own scores.
+        model: The model's scores of what the index was made with.
         lexical: The words that the sentences share.
+        text: The model's scores of the texts alone.
+        picture: The model's scores of the pictures alone.
     """
 
     model: float = 1.0
-    lexical: float = 0.5
+    lexical: float = 0.0
+    text: float = 0.0
+    picture: float = 0.0
 
     def __post_init__(self) -> None:
         values = [getattr(self, name) for name in CHANNELS]
         if not all(math.isfinite(value) and value >= 0 for value in values) or not any(values):
             raise ConfigError(f"The weights of channels are at least 0, and one of them is more; got {self}.")
 
-    def of(self, channels: Sequence[Channel]) -> Float64:
-        """Return the weights of some channels, in their order."""
-        return np.array([getattr(self, name) for name in channels], dtype=np.float64)
+    def counting(self) -> dict[Channel, float]:
+        """Return the channels that count, with their weights."""
+        return {name: float(getattr(self, name)) for name in CHANNELS if getattr(self, name)}
 
 
 def standardised(scores: Float64) -> Float64:
-    """Return the scores of a channel (K,) with mean 0 and deviation 1 over the candidates; 0 if all are the same."""
-    centred: Float64 = scores - scores.mean() if len(scores) else scores
-    deviation = float(centred.std()) if len(scores) else 0.0
-    return centred / deviation if deviation > _SMALLEST_DEVIATION else np.zeros(len(scores))
+    """Return the scores of a channel (K,) with mean 0 and deviation 1 over the candidates; 0 for NaN."""
+    known = np.isfinite(scores)
+    if not known.any():
+        return np.zeros(len(scores))
+    mean, deviation = float(scores[known].mean()), float(scores[known].std())
+    if deviation <= _SMALLEST_DEVIATION:
+        return np.zeros(len(scores))
+    return np.where(known, (scores - mean) / deviation, 0.0)
 
 
-def fused(scores: Mapping[Channel, Float64], weights: ChannelWeights) -> Float64:
+def fused(scores: Mapping[Channel, Float64], weights: Mapping[Channel, float]) -> Float64:
     """Return the score of each of K candidates, (K,), from the scores (K,) of channels."""
-    shares = weights.of(tuple(scores))
-    parts = [share * standardised(each) for share, each in zip(shares.tolist(), scores.values(), strict=True)]
-    total: Float64 = np.sum(parts, axis=0) / shares.sum()
+    parts = [weights[name] * standardised(each) for name, each in scores.items()]
+    total: Float64 = np.sum(parts, axis=0) / sum(weights[name] for name in scores)
     return total

@@ -8,94 +8,113 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from entity_expand.channels.fusion import CHANNELS, DEPTH, Channel, ChannelWeights, fused
-from entity_expand.errors import QueryError
+from entity_expand.channels.fusion import DEPTH, Channel, fused
+from entity_expand.channels.weights import weights_for
 from entity_expand.growth import Ranking, Space
 from entity_expand.plan import space_of
-from entity_expand.pools import Pool
 from entity_expand.scoring import EntityRows, stacked
+from entity_expand.seeds import SeedSet
 from entity_expand.seeds.gains import mean_gain
-from entity_expand.stores.base import Facts, Hits, Nearest, Request, Rows, Steps, Together, ask
-from entity_expand.stores.lexical import LexicalNearest, LexicalQuery, LexicalScores, Scored
+from entity_expand.stores.base import PARTS, Facts, Nearest, Request, Rows, Steps, Together, ask
+from entity_expand.stores.lexical import LexicalNearest, LexicalQuery, LexicalScores
 from entity_expand.strategies.combine import leading
 from entity_expand.strategies.lists import Asked, ranking_of
-from entity_expand.types import Float64, Int64
+from entity_expand.types import Float64, Int64, Modality
 
-_AGAIN = "Index it again, or choose another strategy."
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Voice:
+    """The seeds, as a channel of the model hears them.
+
+    Attributes:
+        part: Of the index; None for all that it shows.
+        space: Where scores are inner products.
+        rows: (s,) of the seeds that are present there.
+        weights: How much each of them counts, of mean 1; () for all alike.
+    """
+
+    part: Modality | None
+    space: Space
+    rows: EntityRows
+    weights: tuple[float, ...]
+
+    def nearest(self, depth: int, barred: Int64, asked: Asked) -> Nearest:
+        """Return what brings the head of the channel's list."""
+        query = self.space.pool(self.rows).query(np.arange(len(self.rows)), self.weights)
+        return Nearest(self.space.field, query, depth, barred, asked.filter, self.part)
+
+    def scores(self, candidates: EntityRows) -> Float64:
+        """Return the scores (K,) of candidates; NaN for those that are absent, and for all if no seed is present."""
+        if not len(self.rows):
+            return np.full(len(candidates), np.nan)
+        pool = self.space.pool(stacked([candidates, self.rows]))
+        gains = pool.gains(np.arange(len(candidates), pool.size))[:, : len(candidates)]
+        return np.where(candidates.deviation > 0, mean_gain(gains, self.weights), np.nan)
 
 
 def hybrid_steps(asked: Asked, facts: Facts, texts: Sequence[str]) -> Steps[Ranking]:
     """Rank the entities by the fused scores of all channels that count.
 
     Args:
-        asked: What the list is made from; its strategy is "mean", the list of the model's channel.
+        asked: What the list is made from; its strategy is "mean", the list of each channel of the model.
         facts: About the index.
         texts: The masked sentences of the seeds that are not in the index, in the order of `asked.seeds.new`.
 
     Raises:
         QueryError: The index has not a channel that counts, or not the vectors that the settings need.
     """
-    weights = asked.settings.channels or ChannelWeights()
-    channels = channels_of(weights, facts)
-    space, rows = space_of(asked.settings, facts), (yield from asked.seeds.rows())
-    heard = _heard(asked, texts)
-    heads = yield from ask(Together(tuple(_heads(asked, space, rows, heard, channels))))
-    positions = np.unique(np.concatenate([head.positions for head in heads]))
-    requests: list[Request[EntityRows] | Request[Float64]] = [Rows(positions)]
-    if "lexical" in channels:
+    weights = weights_for(asked.settings.channels, facts)
+    voices = yield from _voices(asked, facts, weights)
+    heard = _heard(asked.seeds, texts) if "lexical" in weights else None
+    positions = yield from _candidates(asked, [voices[name] for name in weights if name in voices], heard)
+    requests: list[Request[Any]] = [Rows(positions, voice.part) for voice in voices.values()]
+    if heard:
         requests.append(LexicalScores(heard, positions))
-    found, *others = yield from ask(Together(tuple(requests)))
-    pool = space.pool(stacked([found, rows]))
-    seeds = np.arange(len(positions), pool.size)
-    own = mean_gain(pool.gains(seeds)[:, : len(positions)], asked.seeds.weights)
-    scores = {channel: own if channel == "model" else others[0] for channel in channels}
-    return _ranked(pool, asked, seeds, positions, fused(scores, weights), facts)
+    found = yield from ask(Together(tuple(requests)))
+    scores = {name: voice.scores(rows) for (name, voice), rows in zip(voices.items(), found, strict=False)}
+    if heard:
+        scores["lexical"] = found[-1]
+    values = fused({name: scores[name] for name in weights}, weights)
+    model, rows = voices["model"], found[0]
+    pool = model.space.pool(stacked([rows, model.rows]))
+    seeds, places = np.arange(len(positions), pool.size), leading(values, asked.size)
+    ranking = ranking_of(pool, asked, seeds, places, values, facts.exact, fetches=1)
+    return dataclasses.replace(ranking, positions=positions[ranking.positions], joined=positions[ranking.joined])
 
 
-def channels_of(weights: ChannelWeights, facts: Facts) -> tuple[Channel, ...]:
-    """Return the channels that count.
+def _voices(asked: Asked, facts: Facts, weights: dict[Channel, float]) -> Steps[dict[Channel, _Voice]]:
+    """Return the channels of the model that count, and first of them always the one that hears all."""
+    own, rows = asked.seeds.weights, (yield from asked.seeds.rows())
+    voices: dict[Channel, _Voice] = {"model": _Voice(None, space_of(asked.settings, facts), rows, own)}
+    inside = asked.seeds.positions >= 0
+    for part in PARTS:
+        if part in weights:
+            rows = yield from ask(Rows(asked.seeds.stored, part))
+            present = rows.deviation > 0
+            kept = np.array(own)[inside][present] if own else np.empty(0)
+            space = space_of(asked.settings, facts.parts[part])
+            voices[part] = _Voice(part, space, rows.take(present), tuple((kept / kept.mean()).tolist() if own else ()))
+    return voices
 
-    Raises:
-        QueryError: The index has not one of them.
-    """
-    chosen = tuple(channel for channel in CHANNELS if getattr(weights, channel))
-    lacking = [channel for channel in chosen if channel != "model" and channel not in facts.channels]
-    if lacking:
-        raise QueryError(f"The index has no {lacking[0]} channel, which the strategy 'hybrid' asks for. {_AGAIN}")
-    return chosen
 
-
-def _heard(asked: Asked, texts: Sequence[str]) -> LexicalQuery:
+def _heard(seeds: SeedSet, texts: Sequence[str]) -> LexicalQuery:
     """Return the seeds as the lexical channel hears them."""
-    positions = asked.seeds.positions
-    weights = np.array(asked.seeds.weights or [1.0] * len(positions))
-    inside = positions >= 0
-    new = (-1 - positions[~inside]).tolist()
-    return LexicalQuery(
-        positions[inside], tuple(texts[number] for number in new), np.append(weights[inside], weights[~inside])
-    )
+    weights = np.array(seeds.weights or [1.0] * len(seeds))
+    inside = seeds.positions >= 0
+    new = tuple(texts[number] for number in (-1 - seeds.positions[~inside]).tolist())
+    return LexicalQuery(seeds.stored, new, np.append(weights[inside], weights[~inside]))
 
 
-def _heads(
-    asked: Asked, space: Space, rows: EntityRows, heard: LexicalQuery, channels: Sequence[Channel]
-) -> list[Request[Hits] | Request[Scored]]:
-    """Return what brings the head of each channel's list."""
-    depth = max(DEPTH, 2 * asked.size)
-    barred = np.union1d(asked.excluded, asked.seeds.stored)
-    requests: list[Request[Hits] | Request[Scored]] = []
-    if "model" in channels:
-        query = space.pool(rows).query(np.arange(len(rows)), asked.seeds.weights)
-        requests.append(Nearest(space.field, query, depth, barred, asked.filter))
-    if "lexical" in channels:
-        requests.append(LexicalNearest(heard, depth, barred, asked.filter))
-    return requests
-
-
-def _ranked(pool: Pool, asked: Asked, seeds: Int64, positions: Int64, scores: Float64, facts: Facts) -> Ranking:
-    """Return the best of the candidates at `positions` (K,), which are the first of the pool."""
-    places = leading(scores, asked.size)
-    found = ranking_of(pool, asked, seeds, places, scores, facts.exact, fetches=1)
-    return dataclasses.replace(found, positions=positions[found.positions], joined=positions[found.joined])
+def _candidates(asked: Asked, voices: Sequence[_Voice], heard: LexicalQuery | None) -> Steps[Int64]:
+    """Return the positions, rising, of the heads of the channels' lists."""
+    depth, barred = max(DEPTH, 2 * asked.size), np.union1d(asked.excluded, asked.seeds.stored)
+    heads: list[Request[Any]] = [voice.nearest(depth, barred, asked) for voice in voices if len(voice.rows)]
+    if heard:
+        heads.append(LexicalNearest(heard, depth, barred, asked.filter))
+    found = yield from ask(Together(tuple(heads)))
+    return np.unique(np.concatenate([np.empty(0, np.int64), *(head.positions for head in found)]))

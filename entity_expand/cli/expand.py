@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from entity_expand.query import NewSeed, Strategy
     from entity_expand.results import Expansion
     from entity_expand.stores.base import Filter
+    from entity_expand.types import Modality
 
 _EXPLAINED = 10
 
@@ -65,6 +66,10 @@ def asking_options(command: Command) -> Command:
 @click.option("--size", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many results.")
 @asking_options
 @strategy_option
+@click.option(
+    "--modality", type=click.Choice(["both", "text", "picture"]),
+    help="What is compared; the index must know it. [default: what the index was made with]",
+)  # fmt: skip
 @expansion_options
 @encoding_options
 @credentials_option
@@ -86,6 +91,7 @@ def command(
     attributes: tuple[str, ...],
     name_prefix: str | None,
     strategy: Strategy | None,
+    modality: Modality | None,
     both_directions: float,
     space: str,
     member_weight: float,
@@ -111,6 +117,7 @@ def command(
             exclude=exclude,
             filter=_filter(attributes, name_prefix),
             strategy=strategy,
+            modality=modality,
             rerank=rerank,
             settings=expand_settings(both_directions, space, member_weight, rerank),
         )

@@ -31,6 +31,10 @@ _METHODS = ("flat", "hnsw", "int8_flat", "int8_hnsw", "bbq_flat", "bbq_hnsw")
     "--late-fusion", type=click.FloatRange(0, 1), metavar="WEIGHT",
     help="Encode texts and pictures apart and give the pictures this weight, instead of showing both at once.",
 )  # fmt: skip
+@click.option(
+    "--modalities", is_flag=True,
+    help="Keep also what the texts alone and the pictures alone say, for expand --modality; three times as large.",
+)  # fmt: skip
 @click.option("--split", help="Only samples of this split of the corpus.")
 @encoder_options
 @click.option("--ray", metavar="ADDRESS", help="Encode in many processes: local, or HOST:PORT of a Ray cluster's head.")
@@ -53,6 +57,7 @@ def build_command(
     destination: str,
     modality: str,
     late_fusion: float | None,
+    modalities: bool,
     split: str | None,
     where: str,
     threads: int | None,
@@ -84,7 +89,8 @@ def build_command(
         raise click.UsageError("--workers: how many processes encode under --ray, which is not given.")
     opened = Bundle.open(bundle)
     chosen = next(each for each in MODALITIES if each == modality)
-    settings = IndexSettings(chosen, split, late_fusion, table_bytes=TABLE_BYTES if table else 0)
+    kept = TABLE_BYTES if table else 0
+    settings = IndexSettings(chosen, split, late_fusion, table_bytes=kept, modalities=modalities)
     with _encoder(opened, where, threads, variant, ray, workers) as encoder, Corpus.open(corpus) as samples:
         elastic = _elastic_settings(len(samples.entities), **server)
         report = index_corpus(opened, encoder, samples, destination, settings, elastic=elastic, credentials=known)

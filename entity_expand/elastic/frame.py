@@ -13,7 +13,7 @@ from entity_expand.elastic.documents import padded
 from entity_expand.frame import PairFrame, pair_frame_of
 from entity_expand.scoring import EntityRows, unit_features
 from entity_expand.stores.base import VectorField
-from entity_expand.stores.memory import centred_norms
+from entity_expand.stores.vectors import centred_norms
 from entity_expand.types import AnyArray, Float32, Float64
 
 

@@ -81,6 +81,6 @@ def read_mapping(name: str, found: Mapping[str, Any]) -> IndexState:
     norms = {field: meta.largest_norms[field] for field in meta.vectors.fields}
     channels = frozenset[Channel]({"lexical"})
     facts = Facts(
-        meta.index, norms, meta.frame.mean_feature, meta.vectors.exact, meta.frame.pair, channels, meta.fitted
+        meta.index, norms, meta.frame.mean_feature, meta.vectors.exact, meta.frame.pair, channels, fitted=meta.fitted
     )
     return IndexState(physical, facts, meta.vectors, meta.changes, meta.packed, meta.frame)

@@ -33,6 +33,7 @@ def _facts(service: Service, deadline: Deadline) -> dict[str, object]:
         "title": settings.title,
         "entities": facts.meta.entities,
         "modality": facts.meta.modality,
+        "modalities": [facts.meta.modality, *facts.parts],
         "exact": facts.exact,
         "written_by": facts.meta.written_by,
         "version": __version__,

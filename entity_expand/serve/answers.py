@@ -184,6 +184,7 @@ class IndexAnswer(BaseModel):
     title: str
     entities: int
     modality: str
+    modalities: list[str] = Field(description="What `modality` may be; the first is what null stands for.")
     exact: bool = Field(description="Whether nearest entities are always the true ones.")
     written_by: str = Field(description="Version that wrote the index.")
     version: str = Field(description="Version of the service.")

@@ -6,6 +6,7 @@ index for one run, and the reader answers requests, many at a time.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
@@ -22,6 +23,8 @@ T = TypeVar("T")
 VectorField: TypeAlias = Literal["head", "pair", "feature"]
 VECTOR_FIELDS: tuple[VectorField, ...] = ("head", "pair", "feature")
 """What can be searched: R (W), [R ; G] (2 W), and the centred unit feature (D)."""
+PARTS: tuple[Modality, ...] = ("text", "picture")
+"""What an index may hold beside its own rows: those that the texts alone give, and the pictures alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,11 @@ class IndexMeta:
     trained: int
     samples: int
     written_by: str
+
+
+def part_meta(meta: IndexMeta, part: Modality) -> IndexMeta:
+    """Return what a part of an index would be made of by itself."""
+    return dataclasses.replace(meta, modality=part, late_fusion=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +122,7 @@ class Facts:
         exact: Whether the nearest entities are always the true ones, as with a full scan.
         pair_frame: How the vectors of "pair" are balanced; None for as they are.
         channels: What can be asked beside the model's scores.
+        parts: The same of the parts that the index holds.
         fitted: What was fitted on sets whose members are known; None for nothing.
     """
 
@@ -123,6 +132,7 @@ class Facts:
     exact: bool
     pair_frame: PairFrame | None = None
     channels: frozenset[Channel] = frozenset()
+    parts: Mapping[Modality, Facts] = field(default_factory=dict)
     fitted: Fitted | None = None
 
 
@@ -149,9 +159,10 @@ class Request(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Rows(Request[EntityRows]):
-    """The stored rows of entities, in this order."""
+    """The stored rows of entities, in this order; of a part, where σ is 0 for an entity that is absent from it."""
 
     positions: Int64
+    part: Modality | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +175,7 @@ class Nearest(Request[Hits]):
         size: How many; fewer come back if there are no more, or the store gives no more at once.
         excluded: (x,) positions to leave out, rising.
         filter: Which entities may come back; None for all.
+        part: Whose vectors; None for those of the index itself.
     """
 
     field: VectorField
@@ -171,6 +183,7 @@ class Nearest(Request[Hits]):
     size: int
     excluded: Int64
     filter: Filter | None = None
+    part: Modality | None = None
 
 
 @dataclass(frozen=True, slots=True)

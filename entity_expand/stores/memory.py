@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ from entity_expand.calibration.fitted import read_fitted
 from entity_expand.channels.fusion import Channel
 from entity_expand.errors import QueryError, StoreError
 from entity_expand.files import confined, read_capped, read_json
-from entity_expand.frame import pair_frame_of
 from entity_expand.pools import Pool, TablePool
 from entity_expand.scoring import EntityRows
 from entity_expand.stores.base import (
+    PARTS,
     Describe,
     Facts,
     Filter,
@@ -35,29 +35,20 @@ from entity_expand.stores.base import (
     Request,
     Rows,
     Suggest,
-    VectorField,
+    part_meta,
 )
 from entity_expand.stores.facets import Facets
 from entity_expand.stores.lexical import LexicalNearest, LexicalScores
 from entity_expand.stores.names import Names
+from entity_expand.stores.vectors import SCALARS, Vectors, file_of, read_array
 from entity_expand.stores.words import Words
-from entity_expand.types import AnyArray, Float64, Int64
+from entity_expand.types import Int64, Modality
 
 FORMAT = "entity-expand index"
 VERSION = 1
 CURRENT, VERSIONS = "CURRENT", "versions"
-META, NAMES, WORDS, HEAD, SCALED, SCALARS, TABLE = (
-    "meta.json",
-    "names.sqlite",
-    "words.sqlite",
-    "head.npy",
-    "scaled.npy",
-    "scalars.npy",
-    "table.npy",
-)
+META, NAMES, WORDS, TABLE = "meta.json", "names.sqlite", "words.sqlite", "table.npy"
 _META_CAP = 1 << 20
-_SCAN_BYTES, _MEAN_BYTES = 1 << 28, 1 << 25
-_SMALLEST_NORM = 1e-12
 
 
 def current_version(root: Path) -> Path:
@@ -107,20 +98,17 @@ class MemoryStore:
         self.version = version
         self.meta = read_meta(version)
         count, width = self.meta.entities, self.meta.dimension + 1
-        scalars = self._array(version / SCALARS, (count, 2), np.float64)
-        self._rows = EntityRows(
-            head=self._array(version / HEAD, (count, width), np.float32),
-            scaled=self._array(version / SCALED, (count, width), np.float32),
-            deviation=np.ascontiguousarray(scalars[:, 0]),
-            log_offset=np.ascontiguousarray(scalars[:, 1]),
-        )
+        self._vectors = Vectors(version, count, width)
+        self._rows = self._vectors.rows
+        kept = [part for part in PARTS if (version / file_of(SCALARS, part)).exists()]
+        self._parts = {part: Vectors(version, count, width, part) for part in kept}
         has_table = (version / TABLE).exists()
-        self._table = self._array(version / TABLE, (count, count), np.float32) if has_table else None
+        self._table = read_array(version / TABLE, (count, count), np.float32) if has_table else None
         self._fitted = read_fitted(version, self.meta.bundle, StoreError)
         self._names = Names(version / NAMES)
         self._words = Words(version / WORDS, count) if (version / WORDS).exists() else None
         self._lock = threading.Lock()
-        self._statistics: tuple[Facts, Float64] | None = None
+        self._known: Facts | None = None
         self._pools: dict[float, Pool] = {}
 
     @classmethod
@@ -135,16 +123,6 @@ class MemoryStore:
                 raise
             return cls(current_version(Path(path)))
 
-    @staticmethod
-    def _array(path: Path, shape: tuple[int, ...], dtype: type) -> AnyArray:
-        try:
-            array: AnyArray = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as problem:
-            raise StoreError(f"{path} cannot be read: {problem}. Build the index again.") from problem
-        if array.shape != shape or array.dtype != dtype:
-            raise StoreError(f"{path} holds {array.dtype} {array.shape}, expected {np.dtype(dtype)} {shape}.")
-        return array.view(np.ndarray)
-
     def begin(self, timeout: float | None = None) -> MemoryStore:
         """Return the store itself; nothing here takes long enough for a limit."""
         return self
@@ -152,15 +130,20 @@ class MemoryStore:
     @property
     def facts(self) -> Facts:
         """What an expansion must know beforehand; computed once, by one pass over all vectors."""
-        return self._facts()[0]
+        known = self._known
+        if known is None:
+            meta, channels = self.meta, frozenset[Channel](self._channels())
+            parts = {part: _facts(part_meta(meta, part), vectors) for part, vectors in self._parts.items()}
+            own = _facts(meta, self._vectors)
+            self._known = known = dataclasses.replace(own, channels=channels, parts=parts, fitted=self._fitted)
+        return known
 
-    def _facts(self) -> tuple[Facts, Float64]:
-        """Return the facts, and the norms (n,) of the features less their mean."""
-        with self._lock:
-            if self._statistics is None:
-                facts, norms = _statistics(self.meta, self._rows, self._words is not None)
-                self._statistics = dataclasses.replace(facts, fitted=self._fitted), norms
-            return self._statistics
+    def _channels(self) -> Iterator[Channel]:
+        if self._words:
+            yield "lexical"
+        for part in self._parts:
+            if part != "both":
+                yield part
 
     def whole(self, both_directions: float) -> Pool | None:
         """Return all entities as one pool if the index keeps the table of their scores, else None."""
@@ -178,8 +161,8 @@ class MemoryStore:
 
     def _answer(self, request: Request[Any]) -> object:
         match request:
-            case Rows(positions):
-                return self.rows(positions)
+            case Rows(positions, part):
+                return self._of(part).rows.take(positions)
             case Nearest():
                 return self.nearest(request)
             case Lookup(texts):
@@ -210,7 +193,7 @@ class MemoryStore:
 
     def nearest(self, asked: Nearest) -> Hits:
         """Return the entities with the largest inner product, by a full scan; ties by position."""
-        scores = self._scores(asked.field, asked.query)
+        scores = self._of(asked.part).scores(asked.field, asked.query)
         scores[asked.excluded] = -np.inf
         if asked.filter is not None:
             scores[np.setdiff1d(np.arange(len(scores)), self._matching(asked.filter))] = -np.inf
@@ -220,16 +203,8 @@ class MemoryStore:
         found = found[scores[found] > -np.inf]
         return Hits(found, float(scores[found[-1]]) if 0 < len(found) == size < len(scores) else -np.inf)
 
-    def _scores(self, field: VectorField, query: Float64) -> AnyArray:
-        """Return the inner products of all vectors of a field with a query, (n,)."""
-        width = self._rows.head.shape[1]
-        if field == "head":
-            return _scan(self._rows.head, query)
-        if field == "pair":
-            return _scan(self._rows.head, query[:width]) + _scan(self._rows.scaled, query[width:])
-        facts, norms = self._facts()
-        products = self._rows.deviation * _scan(self._rows.scaled, np.append(query, 0.0))
-        return (products - facts.mean_feature @ query) / norms
+    def _of(self, part: Modality | None) -> Vectors:
+        return self._parts[part] if part else self._vectors
 
     def _matching(self, filtered: Filter | None) -> Int64:
         if filtered is None:
@@ -245,38 +220,7 @@ class MemoryStore:
             self._words.close()
 
 
-def _scan(vectors: AnyArray, query: Float64) -> AnyArray:
-    """Return the inner products of vectors (n, W) with a query (W,), (n,) float32."""
-    narrow = query.astype(np.float32)
-    step = max(1, _SCAN_BYTES // (4 * vectors.shape[1]))
-    return np.concatenate([vectors[i : i + step] @ narrow for i in range(0, len(vectors), step)] or [narrow[:0]])
-
-
-def _statistics(meta: IndexMeta, rows: EntityRows, has_words: bool) -> tuple[Facts, Float64]:
-    """Return what is known of an index beforehand, and the norms (n,) of its features less their mean."""
-    heads = np.einsum("nw,nw->n", rows.head, rows.head, dtype=np.float64)
-    mean, norms = centred_norms(rows)
-    frame = pair_frame_of(rows)
-    largest: dict[VectorField, float] = {
-        "head": float(np.sqrt(heads.max(initial=0.0))),
-        "pair": frame.largest_norm(rows),
-        "feature": 1.0,
-    }
-    channels = frozenset[Channel]({"lexical"} if has_words else ())
-    return Facts(meta, largest, mean, exact=True, pair_frame=frame, channels=channels), norms
-
-
-def centred_norms(rows: EntityRows) -> tuple[Float64, Float64]:
-    """Return the mean (D,) of the features of all entities, and the norms (n,) of the features less that mean."""
-    step = max(1, _MEAN_BYTES // (8 * rows.scaled.shape[1]))
-    starts = range(0, len(rows), step)
-    mean = np.zeros(rows.scaled.shape[1] - 1)
-    for start in starts:
-        part = slice(start, start + step)
-        mean += (rows.scaled[part, :-1] * rows.deviation[part, None]).sum(axis=0, dtype=np.float64)
-    mean /= max(1, len(rows))
-    norms = np.empty(len(rows))
-    for start in starts:
-        part = slice(start, start + step)
-        norms[part] = np.linalg.norm(rows.scaled[part, :-1] * rows.deviation[part, None] - mean, axis=1)
-    return mean, np.maximum(norms, _SMALLEST_NORM)
+def _facts(meta: IndexMeta, vectors: Vectors) -> Facts:
+    """Return what is known of rows."""
+    known = vectors.statistics()
+    return Facts(meta, known.largest_norms, known.mean_feature, exact=True, pair_frame=known.pair_frame)

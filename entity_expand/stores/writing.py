@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,8 @@ from entity_expand.stores.base import IndexMeta, Record
 from entity_expand.stores.memory import (
     CURRENT,
     FORMAT,
-    HEAD,
     META,
     NAMES,
-    SCALARS,
-    SCALED,
     TABLE,
     VERSION,
     VERSIONS,
@@ -29,7 +26,9 @@ from entity_expand.stores.memory import (
     MemoryStore,
 )
 from entity_expand.stores.names import write_names
+from entity_expand.stores.vectors import HEAD, SCALARS, SCALED, file_of
 from entity_expand.stores.words import write_words
+from entity_expand.types import Modality
 
 TABLE_BYTES = 1 << 30
 _BLOCK = 1024
@@ -42,6 +41,7 @@ def write_version(
     records: Iterable[Record],
     table_bytes: int = TABLE_BYTES,
     texts: Iterable[str] | None = None,
+    parts: Mapping[Modality, Iterable[EntityRows]] | None = None,
 ) -> None:
     """Fill the folder of a new version and check it.
 
@@ -52,6 +52,7 @@ def write_version(
         records: What to show of them, in the same order.
         table_bytes: The scores of all pairs are kept as well if they need no more than this, 4 n² bytes.
         texts: Their masked sentences, in the same order, for the lexical channel; None for an index without it.
+        parts: The rows of its parts, as `blocks`; those of entities that are absent are 0.
 
     Raises:
         StoreError: The rows and records are not n each, or hold numbers that are not finite.
@@ -60,6 +61,8 @@ def write_version(
     rows = write_rows(folder, count, meta.dimension + 1, blocks)
     if 4 * count * count <= table_bytes:
         _write_table(folder / TABLE, rows)
+    for part, own in (parts or {}).items():
+        write_rows(folder, count, meta.dimension + 1, own, part)
     write_names(folder / NAMES, records)
     if texts is not None:
         write_words(folder / WORDS, texts)
@@ -67,22 +70,24 @@ def write_version(
     _verify(folder, count)
 
 
-def write_rows(folder: Path, count: int, width: int, blocks: Iterable[EntityRows]) -> EntityRows:
+def write_rows(
+    folder: Path, count: int, width: int, blocks: Iterable[EntityRows], part: Modality | None = None
+) -> EntityRows:
     """Write the rows of `count` entities, W = `width`, to files in a folder and return them memory-mapped.
 
     Raises:
         StoreError: Other than `count` rows came, or numbers that are not finite.
     """
-    head = open_memmap(folder / HEAD, "w+", np.float32, (count, width))
-    scaled = open_memmap(folder / SCALED, "w+", np.float32, (count, width))
-    scalars = open_memmap(folder / SCALARS, "w+", np.float64, (count, 2))
+    head = open_memmap(folder / file_of(HEAD, part), "w+", np.float32, (count, width))
+    scaled = open_memmap(folder / file_of(SCALED, part), "w+", np.float32, (count, width))
+    scalars = open_memmap(folder / file_of(SCALARS, part), "w+", np.float64, (count, 2))
     filled = 0
     for block in blocks:
-        part = slice(filled, filled + len(block))
-        head[part], scaled[part] = block.head, block.scaled
-        scalars[part] = np.column_stack([block.deviation, block.log_offset])
-        if not all(np.isfinite(array[part]).all() for array in (head, scaled, scalars)):
-            raise StoreError(f"Entities {part.start} to {part.stop} have vectors that are not finite numbers.")
+        here = slice(filled, filled + len(block))
+        head[here], scaled[here] = block.head, block.scaled
+        scalars[here] = np.column_stack([block.deviation, block.log_offset])
+        if not all(np.isfinite(array[here]).all() for array in (head, scaled, scalars)):
+            raise StoreError(f"Entities {here.start} to {here.stop} have vectors that are not finite numbers.")
         filled += len(block)
     if filled != count:
         raise StoreError(f"The index should hold {count} entities; rows of {filled} came.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from entity_expand.channels.parts import all_present, facts_in, part_asked, seen_in
 from entity_expand.channels.steps import hybrid_steps
 from entity_expand.channels.terms import masked_text
 from entity_expand.errors import QueryError
@@ -51,6 +52,10 @@ def ranked(
         whole: All entities with their scores, if the store has them at hand for these settings.
     """
     settings = settings_of(query)
+    if part := part_asked(query.modality, facts):
+        yield from all_present(part, seeds)
+        own = dataclasses.replace(query, modality=None)
+        return (yield from seen_in(part, ranked(own, seeds, size, excluded, facts_in(part, facts), None)))
     if query.strategy == "hybrid":
         asked = Asked("mean", seeds, size, settings, excluded, query.filter)
         texts = [masked_text(*seed.sentence) for seed in new_seeds(query)]

@@ -58,7 +58,7 @@ def test_the_lexical_channel_finds_those_who_share_words(store) -> None:
 
 
 def test_hybrid_is_that_of_the_definition(store, table) -> None:
-    for weights in (ChannelWeights(), ChannelWeights(1.0, 0.0), ChannelWeights(0.2, 0.8)):
+    for weights in (ChannelWeights(1.0, 0.5), ChannelWeights(1.0, 0.0), ChannelWeights(0.2, 0.8)):
         wanted = right(store, table, weights)
         order = np.argsort(-wanted, kind="stable")[:9]
         settings = ExpandSettings(channels=weights)

@@ -110,7 +110,8 @@ def test_one_entity_comes_with_its_evidence(client: TestClient) -> None:
 def test_the_index_says_what_it_is(client: TestClient) -> None:
     found = IndexAnswer.model_validate(client.get("/v1/index").json())
     assert (found.title, found.entities, found.limits.seeds, found.limits.results) == ("places", COUNT + 3, 5, 20)
-    assert found.exact and found.strategies[0] == "paper" and "both" in found.strategies
+    assert found.exact and found.strategies[0] == "paper" and {"both", "hybrid"} <= set(found.strategies)
+    assert found.modalities == ["both"]
     (kind,) = found.attributes
     assert (kind.key, kind.distinct) == ("kind", 3)
     assert [(each.value, each.entities) for each in kind.values] == [(f"k{n}", COUNT // 3) for n in range(3)]

@@ -1,0 +1,134 @@
+"""What the texts alone and the pictures alone say: just what an index of that modality says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from contract.world import KINDS
+from entity_expand import ConfigError, Expander, ExpandSettings, NewSeed, QueryError
+from entity_expand.bundle import Bundle
+from entity_expand.channels.fusion import ChannelWeights, standardised
+from entity_expand.corpus import Corpus, OwnRow, write_corpus
+from entity_expand.encoder import FakeEncoder
+from entity_expand.fakes import fake_bundle
+from entity_expand.seeds.newcomers import SeedEncoder
+from entity_expand.stores.base import Nearest, Rows
+from entity_expand.types import Entity, Modality
+from indexer import IndexSettings, index_corpus
+
+COUNT = 24
+TEXTLESS, BLIND = ("5", "11"), ("6", "12", "13")
+"""Ids of entities without a text, and without a picture."""
+NAMES = ["0", "4", "8"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Indices made with all modalities, and with each of them alone."""
+    root = tmp_path_factory.mktemp("modality")
+    entities = [Entity(str(n), f"Thing {n}", (), {"kind": f"k{n % 3}"}) for n in range(COUNT)]
+    (root / "corpus" / "images").mkdir(parents=True)
+    rows = []
+    for number, entity in enumerate(entities):
+        image = f"images/{number}.png"
+        Image.new("RGB", (8, 8), (number * 10, 255 - number * 10, number)).save(root / "corpus" / image)
+        text = f"{entity.name} has {KINDS[number % 3]} word{number}."
+        mention = ((entity.id, 0, len(entity.name)),)
+        if entity.id in TEXTLESS:
+            rows.append(OwnRow("", ((entity.id, 0, 0),), image))
+        else:
+            rows.append(OwnRow(text, mention, None if entity.id in BLIND else image))
+    write_corpus(root / "corpus", entities, rows)
+    bundle = fake_bundle(root / "bundle", entities[:20])
+    made: dict[str, IndexSettings] = {name: IndexSettings(name) for name in ("both", "text", "picture")}
+    made |= {
+        "all": IndexSettings(modalities=True, table_bytes=0),
+        "late": IndexSettings(late_fusion=0.3, modalities=True),
+    }
+    with Corpus.open(root / "corpus") as corpus:
+        for name, settings in made.items():
+            index_corpus(bundle, FakeEncoder(bundle.dimension), corpus, root / name, settings)
+    return root
+
+
+SETTINGS = [ExpandSettings(), ExpandSettings(both_directions=1.0), ExpandSettings(space="features")]
+
+
+@pytest.mark.parametrize("kept", ["all", "late"])
+@pytest.mark.parametrize("modality", ["text", "picture", "both"])
+@pytest.mark.parametrize("settings", SETTINGS, ids=["heads", "both", "features"])
+def test_a_part_says_what_an_index_of_that_modality_says(folder, kept, modality, settings) -> None:
+    if (kept, modality) == ("late", "both"):
+        return
+    with Expander.open(folder / kept) as parts, Expander.open(folder / modality) as alone:
+        for strategy in ("paper", "mean", "rank-fusion"):
+            asked = {"strategy": strategy, "settings": settings}
+            found, right = parts.expand(NAMES, 30, modality=modality, **asked), alone.expand(NAMES, 30, **asked)
+            assert found.ids == right.ids and found.exact
+            assert [r.score for r in found.results] == pytest.approx([r.score for r in right.results], rel=1e-4)
+            lacking = {"text": TEXTLESS, "picture": BLIND, "both": ()}[modality]
+            assert len(found.ids) == COUNT - 3 - len(lacking) and not set(found.ids) & set(lacking)
+
+
+def test_the_modality_of_the_index_needs_nothing(folder) -> None:
+    with Expander.open(folder / "text") as text:
+        assert text.expand(NAMES, modality="text").ids == text.expand(NAMES).ids
+        with pytest.raises(QueryError, match=r"knows the modality 'text', not 'picture'.*--modalities"):
+            text.expand(NAMES, modality="picture")
+
+
+def test_seeds_that_a_part_lacks_are_named(folder) -> None:
+    with Expander.open(folder / "all") as expander:
+        with pytest.raises(QueryError, match="seeds Thing 12, Thing 6 have no picture"):
+            expander.expand(["0", "12", "6"], modality="picture")
+        with pytest.raises(QueryError, match="text and picture together"):
+            encoder = SeedEncoder(Bundle.open(folder / "bundle"), FakeEncoder(16))
+            Expander(expander.store, encoder=encoder).expand([NewSeed("An [[ox]].")], modality="picture")
+        assert "6" not in expander.expand(NAMES, modality="picture", negative=["6"]).ids
+
+
+def test_parts_are_channels(folder) -> None:
+    with Expander.open(folder / "all") as expander, Expander.open(folder / "picture") as pictures:
+        only = ExpandSettings(channels=ChannelWeights(0.0, picture=1.0))
+        found = expander.expand(NAMES, 10, strategy="hybrid", settings=only)
+        assert found.ids == pictures.expand(NAMES, 10, strategy="mean").ids
+        deaf = ExpandSettings(channels=ChannelWeights(1.0, picture=5.0))
+        # Of these seeds one has no picture and is not heard there; the others are.
+        one, blind = (expander.expand(seeds, 10, strategy="hybrid", settings=deaf) for seeds in (["0"], ["6", "12"]))
+        assert one.exact and blind.ids == expander.expand(["6", "12"], 10, strategy="mean").ids
+
+
+def test_channels_are_fused_over_what_they_know(folder) -> None:
+    weights = ChannelWeights(1.0, 0.0, 0.5, 2.0)
+    seeds, others = np.array([0, 4, 8]), np.setdiff1d(np.arange(COUNT), [0, 4, 8])
+    with Expander.open(folder / "all") as expander:
+        reader = expander.store.begin()
+        values = 0.0
+        for part, weight in ((None, 1.0), ("text", 0.5), ("picture", 2.0)):
+            chosen, rows = reader.answer([Rows(seeds, part), Rows(others, part)])
+            scores = (chosen.scaled.astype(float) @ rows.head.astype(float).T).mean(axis=0)
+            scores[rows.deviation == 0] = np.nan
+            values = values + weight * standardised(scores) / 3.5
+        found = expander.expand(NAMES, 30, strategy="hybrid", settings=ExpandSettings(channels=weights))
+        assert [result.score for result in found.results] == pytest.approx(np.sort(values)[::-1], rel=1e-4)
+
+
+def test_nobody_absent_is_near(folder) -> None:
+    with Expander.open(folder / "all") as expander:
+        reader = expander.store.begin()
+        assert reader.facts.channels == {"lexical", "text", "picture"} and set(reader.facts.parts) == {
+            "text",
+            "picture",
+        }
+        part: Modality = "picture"
+        (hits,) = reader.answer([Nearest("head", np.zeros(17), COUNT, np.empty(0, np.int64), part=part)])
+        assert set(hits.positions.tolist()) == set(range(COUNT)) - {int(n) for n in BLIND} and hits.floor == -np.inf
+
+
+def test_modalities_go_with_both() -> None:
+    with pytest.raises(ConfigError, match="beside the modality 'both'"):
+        IndexSettings("text", modalities=True)
