@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from entity_expand.channels.fusion import ChannelWeights
 from entity_expand.config import check, from_mapping, to_mapping
 from entity_expand.errors import ConfigError, EntityExpandError
 from entity_expand.files import read_json, write_json
@@ -44,16 +45,40 @@ class Confidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Fusion:
+    """How much each channel counts in the strategy "hybrid".
+
+    Attributes:
+        modality: What the index' encoder was shown.
+        weights: Of the channels.
+        classes: How many classes they were fitted on.
+        lists: How many lists.
+        late_fusion: Weight of the pictures in the index if texts and pictures were encoded apart, else None.
+    """
+
+    modality: Modality
+    weights: ChannelWeights
+    classes: int
+    lists: int
+    late_fusion: float | None = None
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True, slots=True)
 class Fitted:
     """All that was fitted for an index.
 
     Attributes:
         bundle: Fingerprint of the bundle that the index was made with.
         confidence: One for each way of computing similarities that was fitted.
+        channels: One for each kind of index that weights of channels were fitted for.
     """
 
     bundle: str
     confidence: tuple[Confidence, ...] = field(default=())
+    channels: tuple[Fusion, ...] = field(default=())
 
     def confidence_in(
         self, space: str, both_directions: float, modality: str, late_fusion: float | None
@@ -65,10 +90,17 @@ class Fitted:
                 return each
         return None
 
+    def channels_in(self, modality: str, late_fusion: float | None) -> Fusion | None:
+        """Return what was fitted for an index of this kind; None if nothing was."""
+        return next(
+            (each for each in self.channels if (each.modality, each.late_fusion) == (modality, late_fusion)), None
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold."""
-        confidence = [to_mapping(each) for each in self.confidence]
-        return {"format": FORMAT, "version": VERSION, "bundle": self.bundle, "confidence": confidence}
+        confidence, channels = ([to_mapping(each) for each in kind] for kind in (self.confidence, self.channels))
+        own = {"bundle": self.bundle, "confidence": confidence, "channels": channels}
+        return {"format": FORMAT, "version": VERSION, **own}
 
 
 def fitted_from(content: Any, where: str, error: type[EntityExpandError]) -> Fitted:
@@ -79,21 +111,23 @@ def fitted_from(content: Any, where: str, error: type[EntityExpandError]) -> Fit
         where: For messages.
         error: Raised if it is not of that form.
     """
-    keys = {"format", "version", "bundle", "confidence"}
+    keys, lists = {"format", "version", "bundle", "confidence"}, ("confidence", "channels")
     if not isinstance(content, Mapping) or content.get("format") != FORMAT or content.get("version") != VERSION:
         raise error(f"{where} holds no {FORMAT!r} of version {VERSION}. Fit it again with `entity-expand fit`.")
-    if set(content) != keys or not isinstance(content["bundle"], str) or not isinstance(content["confidence"], list):
+    whole = {"channels": [], **content}
+    listed = all(isinstance(whole.get(name), list) for name in lists)
+    if set(whole) != {*keys, "channels"} or not isinstance(whole["bundle"], str) or not listed:
         raise error(f"{where} should hold {', '.join(sorted(keys))}. Fit it again with `entity-expand fit`.")
     try:
-        return Fitted(
-            content["bundle"],
-            tuple(
-                from_mapping(Confidence, each if isinstance(each, Mapping) else {"": each})
-                for each in content["confidence"]
-            ),
-        )
+        confidence = tuple(from_mapping(Confidence, _named(each)) for each in whole["confidence"])
+        channels = tuple(from_mapping(Fusion, _named(each)) for each in whole["channels"])
     except ConfigError as problem:
         raise error(f"{where}: {problem} Fit it again with `entity-expand fit`.") from problem
+    return Fitted(whole["bundle"], confidence, channels)
+
+
+def _named(found: Any) -> Mapping[str, Any]:
+    return found if isinstance(found, Mapping) else {"": found}
 
 
 def read_fitted(folder: Path, bundle: str, error: type[EntityExpandError]) -> Fitted | None:

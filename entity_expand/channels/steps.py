@@ -17,6 +17,7 @@ from entity_expand.channels.fusion import DEPTH, Channel, fused
 from entity_expand.channels.weights import weights_for
 from entity_expand.growth import Ranking, Space
 from entity_expand.plan import space_of
+from entity_expand.pools import VectorPool
 from entity_expand.scoring import EntityRows, stacked
 from entity_expand.seeds import SeedSet
 from entity_expand.seeds.gains import mean_gain
@@ -57,6 +58,21 @@ class _Voice:
         return np.where(candidates.deviation > 0, mean_gain(gains, self.weights), np.nan)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Gathered:
+    """What channels say of candidates.
+
+    Attributes:
+        positions: (K,) of the candidates, rising.
+        scores: By channel, (K,) each; NaN where it knows nothing.
+        pool: The candidates and behind them the seeds, as the model sees them.
+    """
+
+    positions: Int64
+    scores: dict[Channel, Float64]
+    pool: VectorPool
+
+
 def hybrid_steps(asked: Asked, facts: Facts, texts: Sequence[str]) -> Steps[Ranking]:
     """Rank the entities by the fused scores of all channels that count.
 
@@ -69,9 +85,19 @@ def hybrid_steps(asked: Asked, facts: Facts, texts: Sequence[str]) -> Steps[Rank
         QueryError: The index has not a channel that counts, or not the vectors that the settings need.
     """
     weights = weights_for(asked.settings.channels, facts)
-    voices = yield from _voices(asked, facts, weights)
-    heard = _heard(asked.seeds, texts) if "lexical" in weights else None
-    positions = yield from _candidates(asked, [voices[name] for name in weights if name in voices], heard)
+    heard = yield from gathered(asked, facts, texts, tuple(weights))
+    values = fused(heard.scores, weights)
+    seeds, places = np.arange(len(heard.positions), heard.pool.size), leading(values, asked.size)
+    ranking = ranking_of(heard.pool, asked, seeds, places, values, facts.exact, fetches=1)
+    positions, joined = heard.positions[ranking.positions], heard.positions[ranking.joined]
+    return dataclasses.replace(ranking, positions=positions, joined=joined)
+
+
+def gathered(asked: Asked, facts: Facts, texts: Sequence[str], channels: Sequence[Channel]) -> Steps[Gathered]:
+    """Return what channels say of the heads of their lists; arguments as of `hybrid_steps`."""
+    voices = yield from _voices(asked, facts, channels)
+    heard = _heard(asked.seeds, texts) if "lexical" in channels else None
+    positions = yield from _candidates(asked, [voices[name] for name in channels if name in voices], heard)
     requests: list[Request[Any]] = [Rows(positions, voice.part) for voice in voices.values()]
     if heard:
         requests.append(LexicalScores(heard, positions))
@@ -79,21 +105,18 @@ def hybrid_steps(asked: Asked, facts: Facts, texts: Sequence[str]) -> Steps[Rank
     scores = {name: voice.scores(rows) for (name, voice), rows in zip(voices.items(), found, strict=False)}
     if heard:
         scores["lexical"] = found[-1]
-    values = fused({name: scores[name] for name in weights}, weights)
-    model, rows = voices["model"], found[0]
-    pool = model.space.pool(stacked([rows, model.rows]))
-    seeds, places = np.arange(len(positions), pool.size), leading(values, asked.size)
-    ranking = ranking_of(pool, asked, seeds, places, values, facts.exact, fetches=1)
-    return dataclasses.replace(ranking, positions=positions[ranking.positions], joined=positions[ranking.joined])
+    model = voices["model"]
+    pool = model.space.pool(stacked([found[0], model.rows]))
+    return Gathered(positions, {name: scores[name] for name in channels}, pool)
 
 
-def _voices(asked: Asked, facts: Facts, weights: dict[Channel, float]) -> Steps[dict[Channel, _Voice]]:
+def _voices(asked: Asked, facts: Facts, channels: Sequence[Channel]) -> Steps[dict[Channel, _Voice]]:
     """Return the channels of the model that count, and first of them always the one that hears all."""
     own, rows = asked.seeds.weights, (yield from asked.seeds.rows())
     voices: dict[Channel, _Voice] = {"model": _Voice(None, space_of(asked.settings, facts), rows, own)}
     inside = asked.seeds.positions >= 0
     for part in PARTS:
-        if part in weights:
+        if part in channels:
             rows = yield from ask(Rows(asked.seeds.stored, part))
             present = rows.deviation > 0
             kept = np.array(own)[inside][present] if own else np.empty(0)

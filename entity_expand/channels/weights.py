@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from entity_expand.channels.fusion import Channel, ChannelWeights
 from entity_expand.errors import QueryError
-from entity_expand.stores.base import Facts
+from entity_expand.stores.base import PARTS, Facts
 
 DEFAULT = ChannelWeights(model=1.0, lexical=1.0, picture=0.25)
 """What counts where nothing was fitted; channels that an index has not are left out, except the lexical one."""
+
+
+def _fitted(facts: Facts) -> ChannelWeights | None:
+    """Return the weights that were fitted for such an index, if it has all their channels."""
+    if facts.fitted is None:
+        return None
+    found = facts.fitted.channels_in(facts.meta.modality, facts.meta.late_fusion)
+    if found is None or not set(found.weights.counting()) <= {"model", *facts.channels}:
+        return None
+    return found.weights
 
 
 def weights_for(chosen: ChannelWeights | None, facts: Facts) -> dict[Channel, float]:
@@ -16,11 +28,11 @@ def weights_for(chosen: ChannelWeights | None, facts: Facts) -> dict[Channel, fl
     Raises:
         QueryError: The index has not one of them.
     """
-    if chosen is not None:
-        counting = chosen.counting()
-    else:
-        counting = DEFAULT.counting()
-        counting = {name: each for name, each in counting.items() if name in ("model", "lexical", *facts.channels)}
+    if chosen is None:
+        chosen = _fitted(facts) or DEFAULT
+        lacking = {name: 0.0 for name in PARTS if name not in facts.channels}
+        chosen = dataclasses.replace(chosen, **lacking)
+    counting = chosen.counting()
     for name in counting:
         if name != "model" and name not in facts.channels:
             how = "Index it again" if name == "lexical" else "Index with `--modalities`"

@@ -12,7 +12,9 @@ import click
 from entity_expand.cli.options import credentials_option, read_credentials
 
 if TYPE_CHECKING:
+    from entity_expand.calibration.fitted import Fusion
     from entity_expand.calibration.quality import Held
+    from entity_expand.channels.fit import FusionQuality
 
 
 @click.command("fit")
@@ -40,12 +42,13 @@ def command(
     credentials: Path | None,
     as_json: bool,
 ) -> None:
-    """Fit how sure expansions over INDEX are of their results, and where their lists end, on classes that are known.
+    """Fit how sure expansions over INDEX are, where lists end and what channels weigh, on classes that are known.
 
-    It is printed how good both are on classes that were left out of the fit.
+    It is printed how good all are on classes that were left out of the fit.
     """
     from entity_expand.bundle import Bundle
     from entity_expand.calibration.draws import fit_index
+    from entity_expand.channels.fit import fit_channels
     from entity_expand.corpus import read_truth
     from entity_expand.front.common import open_store
     from indexer import keep_fitted, keep_fitted_with_bundle
@@ -54,18 +57,27 @@ def command(
     opened = None if bundle is None else Bundle.open(bundle)
     store = open_store(index, credentials=known)
     try:
-        fitted, quality = fit_index(store, read_truth(truth), draws, size)
+        classes = read_truth(truth)
+        fitted, quality = fit_index(store, classes, draws, size)
+        fusion = fit_channels(store, classes, draws) if store.begin().facts.channels else None
     finally:
         store.close()
+    if fusion is not None:
+        fitted = dataclasses.replace(fitted, channels=(fusion[0],))
     if not dry_run:
         if opened is not None:
             keep_fitted_with_bundle(opened, fitted)
         keep_fitted(index, fitted, credentials=known)
     if as_json:
-        click.echo(json.dumps({name: dataclasses.asdict(held) for name, held in quality.items()}, indent=2))
+        found = {name: dataclasses.asdict(held) for name, held in quality.items()}
+        if fusion is not None:
+            found["channels"] = {"weights": dataclasses.asdict(fusion[0].weights), **dataclasses.asdict(fusion[1])}
+        click.echo(json.dumps(found, indent=2))
         return
     for name, held in quality.items():
         click.echo(_lines(name, held))
+    if fusion is not None:
+        click.echo(_channel_lines(*fusion))
     click.echo("Nothing was kept." if dry_run else f"It is kept with {index}{f' and {bundle}' if bundle else ''}.")
 
 
@@ -77,5 +89,18 @@ def _lines(name: str, held: Held) -> str:
             f"  of the best fixed length             {100 * held.best_fixed:5.1f}, {held.best_length} results",
             f"  of the best cut of each list         {100 * held.perfect:5.1f}, which nobody knows beforehand",
             f"  confidence and share of members differ by {100 * held.error:.1f} in 100 on average",
+        )
+    )
+
+
+def _channel_lines(fusion: Fusion, quality: FusionQuality) -> str:
+    weights = ", ".join(f"{name} {weight:g}" for name, weight in fusion.weights.counting().items())
+    return "\n".join(
+        (
+            f"channels: {quality.lists:,} lists of {quality.classes} classes, each half by the weights of the other",
+            f"  MAP@10 of the model alone            {100 * quality.model:5.1f}",
+            f"  of hybrid, default weights           {100 * quality.default:5.1f}",
+            f"  of hybrid, fitted weights            {100 * quality.fitted:5.1f}",
+            f"  fitted on all: {weights}",
         )
     )

@@ -23,7 +23,8 @@ T = TypeVar("T")
 VectorField: TypeAlias = Literal["head", "pair", "feature"]
 VECTOR_FIELDS: tuple[VectorField, ...] = ("head", "pair", "feature")
 """What can be searched: R (W), [R ; G] (2 W), and the centred unit feature (D)."""
-PARTS: tuple[Modality, ...] = ("text", "picture")
+Part: TypeAlias = Literal["text", "picture"]
+PARTS: tuple[Part, ...] = ("text", "picture")
 """What an index may hold beside its own rows: those that the texts alone give, and the pictures alone."""
 
 

@@ -101,7 +101,7 @@ class MemoryStore:
         self._vectors = Vectors(version, count, width)
         self._rows = self._vectors.rows
         kept = [part for part in PARTS if (version / file_of(SCALARS, part)).exists()]
-        self._parts = {part: Vectors(version, count, width, part) for part in kept}
+        self._parts: dict[Modality, Vectors] = {part: Vectors(version, count, width, part) for part in kept}
         has_table = (version / TABLE).exists()
         self._table = read_array(version / TABLE, (count, count), np.float32) if has_table else None
         self._fitted = read_fitted(version, self.meta.bundle, StoreError)
@@ -141,9 +141,7 @@ class MemoryStore:
     def _channels(self) -> Iterator[Channel]:
         if self._words:
             yield "lexical"
-        for part in self._parts:
-            if part != "both":
-                yield part
+        yield from (part for part in PARTS if part in self._parts)
 
     def whole(self, both_directions: float) -> Pool | None:
         """Return all entities as one pool if the index keeps the table of their scores, else None."""
