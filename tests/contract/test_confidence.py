@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from contract.world import World, entities
+from contract.world import World, entities, serve
 from entity_expand import AsyncExpander, Expander, ExpandSettings, IndexMismatchError
 from entity_expand.calibration.draws import fit_index
 from entity_expand.calibration.fitted import Fitted
 from entity_expand.elastic.store import ElasticStore
 from entity_expand.stores.memory import MemoryStore
-from indexer import keep_fitted
+from indexer import keep_fitted, keep_fitted_with_bundle
 
 TRUTH = {f"kind{k}": frozenset(e.id for e in entities()[k:60:3]) for k in range(3)}
 QUERIES = [
@@ -59,4 +59,14 @@ def test_a_reader_notices(served: str, fitted: Fitted, tmp_path: Path) -> None:
     assert store.begin().facts.fitted == Fitted(fitted.bundle, fitted.confidence[:1])
     with pytest.raises(IndexMismatchError, match="fit it again"):
         keep_fitted(served, Fitted("f" * 64, ()))
+    store.close()
+
+
+def test_a_new_index_has_what_its_bundle_has(
+    world: World, fitted: Fitted, elasticsearch_url: str, index_name: str, tmp_path: Path
+) -> None:
+    keep_fitted_with_bundle(world.bundle, fitted)
+    serve(world, f"{elasticsearch_url}/{index_name}", tmp_path)
+    store = ElasticStore.open(f"{elasticsearch_url}/{index_name}")
+    assert store.begin().facts.fitted == fitted
     store.close()
