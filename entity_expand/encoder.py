@@ -16,7 +16,7 @@ from entity_expand import files
 from entity_expand.bundle import Bundle
 from entity_expand.errors import EncoderError, ImageError
 from entity_expand.image import MAX_BYTES
-from entity_expand.inputs import EncoderInput, Prepared
+from entity_expand.inputs import Encodable, EncoderInput, Prepared, as_input
 from entity_expand.onnx_session import graph_session, run_graph
 from entity_expand.specs import Variant
 from entity_expand.types import Float32, Modality
@@ -98,24 +98,26 @@ class OnnxEncoder:
         """The execution providers in use, by long name."""
         return tuple(self._sessions[self._modality].get_providers())
 
-    def encode(self, inputs: Sequence[EncoderInput]) -> Float32:
+    def encode(self, inputs: Sequence[Encodable]) -> Float32:
         """Return the features of sentences with pictures.
 
         Inputs of like length are run together; a picture that is given several times is decoded once.
 
         Args:
-            inputs: B inputs.
+            inputs: B inputs; also sentences with a marked mention, and pictures as paths, bytes or Pillow images.
 
         Returns:
             (B, D) float32, in the order of `inputs`.
 
         Raises:
-            EncoderError: A mention does not fit its text, or the graph fails or yields numbers that are not finite.
+            EncoderError: An input is of another kind, a mention does not fit its text, or the graph fails or yields
+                numbers that are not finite.
         """
         features = np.empty((len(inputs), self.dimension), np.float32)
-        for modality, numbers in self._routed(inputs).items():
+        items = [as_input(item) for item in inputs]
+        for modality, numbers in self._routed(items).items():
             session = self._session(modality)
-            chosen = [inputs[number] for number in numbers]
+            chosen = [items[number] for number in numbers]
             prepared = Prepared(chosen, self._bundle.tokenizer, self._bundle.image, modality)
             for batch in prepared.batches(self._batch_size):
                 features[[numbers[number] for number in batch.numbers]] = run_graph(session, batch.feeds)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image
 
 from entity_expand.errors import EncoderError, ImageError
 from entity_expand.image import ImageConfig, load_rgb, to_pixels
+from entity_expand.marks import read_marks
 from entity_expand.text import MaskedText, MaskedTokenizer
 from entity_expand.types import AnyArray, Modality, UInt8
+
+_DECODERS = min(4, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,28 @@ class EncoderInput:
     image: Path | bytes | Image.Image | None = None
 
 
+Encodable: TypeAlias = EncoderInput | str | Path | bytes | Image.Image
+"""What can be encoded: an input; a sentence with its mention marked as in "The [[okapi]] eats"; or a picture alone."""
+
+
+def as_input(item: Encodable) -> EncoderInput:
+    """Return what is encoded of a sentence or a picture.
+
+    Raises:
+        EncoderError: It is something else, or a sentence without a mark.
+    """
+    if isinstance(item, EncoderInput):
+        return item
+    if isinstance(item, str):
+        text, mentions = read_marks(item)
+        if text.strip() and not mentions:
+            raise EncoderError(f"Mark the mention as in 'The [[okapi]] eats': {item[:80]!r} has no mark.")
+        return EncoderInput(text, mentions) if mentions else EncoderInput("", ())
+    if isinstance(item, Path | bytes | Image.Image):
+        return EncoderInput("", (), item)
+    raise EncoderError(f"A sentence, a path, bytes or a Pillow image can be encoded, not {type(item).__name__}.")
+
+
 @dataclass(frozen=True, slots=True)
 class PreparedBatch:
     """Inputs that are run together.
@@ -44,7 +72,9 @@ class PreparedBatch:
 
 
 class Prepared:
-    """Tokenised inputs and the pictures that they share: each is decoded at its first use, dropped after its last.
+    """Tokenised inputs and the pictures that they share: each is decoded once, by a thread, dropped after its last use.
+
+    While a batch is run, the pictures of the next one are decoded.
 
     Args:
         inputs: Any number of them.
@@ -70,16 +100,37 @@ class Prepared:
         self._inputs, self._tokenizer, self._image, self._modality = inputs, tokenizer, image, modality
         self._masked = [self._encoded(item, number) for number, item in enumerate(inputs)]
         self._uses: dict[object, int] = {}
-        self._decoded: dict[object, UInt8 | None] = {}
+        self._decoded: dict[object, UInt8 | Future[UInt8 | None] | None] = {}
         for item in inputs:
             self._uses[_key(item)] = self._uses.get(_key(item), 0) + 1
+        self._uses.pop(None, None)
 
     def batches(self, size: int) -> Iterator[PreparedBatch]:
         """Yield every input once, at most `size` together, shortest sentences first. To be called once."""
         order = sorted(range(len(self._inputs)), key=lambda number: len(self._masked[number].ids))
-        for start in range(0, len(order), size):
-            numbers = order[start : start + size]
-            yield PreparedBatch(numbers, self._feeds(numbers))
+        plans = [order[start : start + size] for start in range(0, len(order), size)]
+        if self._modality == "text" or len(self._uses) < 2:
+            yield from (PreparedBatch(numbers, self._feeds(numbers)) for numbers in plans)
+            return
+        with ThreadPoolExecutor(_DECODERS, "entity-expand-decode") as pool:
+            self._begin(pool, plans[0])
+            for number, numbers in enumerate(plans):
+                feeds = self._feeds(numbers)
+                self._begin(pool, plans[number + 1] if number + 1 < len(plans) else [])
+                yield PreparedBatch(numbers, feeds)
+
+    def _begin(self, pool: ThreadPoolExecutor, numbers: list[int]) -> None:
+        """Let threads decode the pictures of a batch that are not there yet."""
+        for number in numbers:
+            item = self._inputs[number]
+            if item.image is not None and _key(item) not in self._decoded:
+                self._decoded[_key(item)] = pool.submit(self._read, item.image)
+
+    def _read(self, image: Path | bytes | Image.Image) -> UInt8 | None:
+        try:
+            return load_rgb(image, self._image)
+        except ImageError:
+            return None
 
     def _encoded(self, item: EncoderInput, number: int) -> MaskedText:
         if self._modality == "picture":
@@ -116,13 +167,16 @@ class Prepared:
             return None
         key = _key(item)
         if key not in self._decoded:
-            try:
-                self._decoded[key] = load_rgb(item.image, self._image)
-            except ImageError:
-                self._decoded[key] = None
-                self.missing += 1
+            self._decoded[key] = self._read(item.image)
+            self.missing += self._decoded[key] is None
+        found = self._decoded[key]
+        if isinstance(found, Future):
+            found = self._decoded[key] = found.result()
+            self.missing += found is None
         self._uses[key] -= 1
-        return self._decoded[key] if self._uses[key] else self._decoded.pop(key)
+        if not self._uses[key]:
+            del self._decoded[key]
+        return found
 
 
 def _key(item: EncoderInput) -> object:

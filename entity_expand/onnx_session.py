@@ -37,6 +37,13 @@ def available_providers() -> tuple[str, ...]:
         return ()
 
 
+def _why(missing: Sequence[str]) -> str:
+    """Say what a missing provider needs, if that is known."""
+    if {PROVIDERS["cuda"], PROVIDERS["tensorrt"]}.isdisjoint(missing):
+        return ""
+    return " It was built for CPUs: install 'entity-expand[gpu]' in an environment without the extra cpu."
+
+
 def graph_session(
     content: bytes,
     providers: Sequence[str] = ("cpu",),
@@ -62,7 +69,7 @@ def graph_session(
     if missing or not wanted:
         raise EncoderError(
             f"Execution provider {', '.join(missing) or '(none given)'} is not available; "
-            f"this onnxruntime has {', '.join(available)}."
+            f"this onnxruntime has {', '.join(available)}.{_why(missing)}"
         )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, get_args
 
 from entity_expand.errors import QueryError
+from entity_expand.marks import read_marks
 from entity_expand.plan import ExpandSettings
 from entity_expand.stores.base import Filter
 from entity_expand.types import MODALITIES, Modality
@@ -24,7 +25,6 @@ MOST_SEEDS = 1_000
 MOST_RESULTS = 10_000
 _LONGEST_NAME = 1_000
 _LONGEST_TEXT = 100_000
-_MARKED = re.compile(r"\[\[(.+?)\]\]", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +60,8 @@ class NewSeed:
         """The text without marks, and the spans [start, end) of its mentions; "" and () without a text."""
         if not self.text.strip():
             return "", ()
-        parts = _MARKED.split(self.text)  # between marks, and inside of them, in turn
-        if len(parts) == 1:
-            return self.text, self._unmarked()
-        spans, length = [], 0
-        for number, part in enumerate(parts):
-            if number % 2:
-                spans.append((length, length + len(part)))
-            length += len(part)
-        return "".join(parts), tuple(spans)
+        text, spans = read_marks(self.text)
+        return text, spans or self._unmarked()
 
     def _unmarked(self) -> tuple[tuple[int, int], ...]:
         found = re.finditer(re.escape(self.name), self.text, re.IGNORECASE) if self.name else ()

@@ -71,8 +71,9 @@ def difference(model: AnyArray, graph: AnyArray) -> Difference:
     a, b = model.astype(np.float64), graph.astype(np.float64)
     scale = float(np.sqrt(np.mean(a * a)))
     largest = float(np.abs(a - b).max())
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    lengths, norms = np.linalg.norm(a, axis=1), np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     cosine = np.einsum("nd,nd->n", a, b) / np.maximum(norms, 1e-30)
+    cosine[lengths <= 1e-6 * scale] = 1.0  # a feature of nothing has no direction
     return Difference(len(a), scale, largest, largest / max(scale, 1e-30), float(cosine.min()))
 
 

@@ -248,3 +248,50 @@ def test_fake_features_are_means_of_word_hashes() -> None:
 def test_a_fake_without_width_is_refused(make: Callable[[], FakeEncoder]) -> None:
     with pytest.raises(EncoderError, match="at least 1"):
         make()
+
+
+def test_sentences_with_marks_and_pictures_alone_are_encoded(bundle: Bundle, tmp_path: Path) -> None:
+    picture = Image.fromarray(np.full((9, 9, 3), 200, np.uint8))
+    picture.save(tmp_path / "p.png")
+    plain = [
+        EncoderInput("The okapi eats", ((4, 9),)),
+        EncoderInput("", (), picture),
+        EncoderInput("", (), tmp_path / "p.png"),
+        EncoderInput("", (), (tmp_path / "p.png").read_bytes()),
+        EncoderInput("", ()),
+    ]
+    short = ["The [[okapi]] eats", picture, tmp_path / "p.png", (tmp_path / "p.png").read_bytes(), " "]
+    encoder = OnnxEncoder(bundle)
+    np.testing.assert_array_equal(encoder.encode(short), encoder.encode(plain))
+
+
+@pytest.mark.parametrize(
+    ("item", "message"), [("The okapi eats", "Mark the mention"), (7, "not int"), (None, "NoneType")]
+)
+def test_what_cannot_be_encoded_is_named(bundle: Bundle, item: object, message: str) -> None:
+    with pytest.raises(EncoderError, match=message):
+        OnnxEncoder(bundle).encode([item])  # type: ignore[list-item]
+
+
+def test_many_pictures_are_decoded_by_threads_once_each(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[object, str]] = []
+
+    def load(source: object, *rest: object) -> object:
+        seen.append((source, threading.current_thread().name))
+        return load_rgb(source, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(inputs_module, "load_rgb", load)
+    paths = [tmp_path / f"{number}.png" for number in range(6)]
+    for number, path in enumerate(paths[:5]):
+        Image.fromarray(np.full((9, 9, 3), 40 * number, np.uint8)).save(path)
+    inputs = [EncoderInput("", (), path) for path in (*paths, *paths)]
+    encoder = OnnxEncoder(bundle, batch_size=4)
+    features = encoder.encode(inputs)
+    assert sorted(source for source, _ in seen) == paths  # type: ignore[type-var]
+    assert all(name.startswith("entity-expand-decode") for _, name in seen)
+    assert encoder.missing_pictures == 1
+    np.testing.assert_allclose(
+        features, [expected(bundle, item) for item in [*inputs[:5], EncoderInput("", ())] * 2], atol=1e-5
+    )

@@ -33,6 +33,11 @@ def test_features_that_cannot_be_compared_are_refused(graph: np.ndarray, message
         difference(np.ones((2, 2), np.float32), graph)
 
 
+def test_a_feature_of_nothing_has_no_direction() -> None:
+    model = np.array([[3.0, 4.0], [0.0, 0.0]], np.float32)
+    assert difference(model, model).min_cosine == pytest.approx(1.0)
+
+
 BOUND = Bounds(relative=1e-4, cosine=0.999, overlap=0.999, map_loss=0.5)
 AGREED = Agreement(expansions=3, queries=2, top_k=50, overlap=0.999, model_map=70.5, graph_map=70.0)
 

@@ -1,0 +1,185 @@
+"""Time one encoder in four forms on the CPU: torch eager and compiled, onnxruntime in fp32 and int8, quality beside.
+
+    python benchmarks/encoder.py RUN BUNDLE [--turns 15] [--batches 1 8 32 128] [--device cpu|cuda]
+    python benchmarks/encoder.py --full-size
+
+RUN is a trained checkpoint, BUNDLE what `entity-expand export RUN BUNDLE --corpus CORPUS --variant int8` made of it;
+the quality is what that measured, from the bundle's manifest. A pair is a made-up sentence of 32 ids and a picture's
+pixels. All forms run in turns in this process; medians are compared. `--clock cpu` counts the processor's time of one
+thread instead of the time that passes, for machines that are busy. `--device cuda` takes torch in bfloat16 and the fp16
+graph.
+`--full-size` exports BERT-base and ResNet-50 shapes with random weights and tells time, size and parity.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from entity_expand.bundle import Bundle
+from entity_expand.image import ImageConfig
+from entity_expand.onnx_session import graph_session, run_graph
+from entity_expand.specs import encoder_spec, graph_file
+from entity_expand.text import MaskedTokenizer, TextConfig
+from export.modalities import feature_module
+from export.parity import difference
+from export.probes import example
+from export.to_onnx import cleaned, export_graph, fused, run_torch
+from export.variants import int8
+from training.backbones import load_text, load_vision
+from training.checkpoint import load_checkpoint
+from training.config import ModelConfig, TextSettings, VisionSettings
+from training.model import MultiExpan
+
+LENGTH = 32
+SEED = 0
+
+
+def pairs(size: int, pixels: int, vocabulary: int) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(SEED)
+    return {
+        "input_ids": random.integers(999, vocabulary, (size, LENGTH)),
+        "attention_mask": np.ones((size, LENGTH), np.int64),
+        "mask_position": np.full(size, 5, np.int64),
+        "pixels": random.standard_normal((size, 3, pixels, pixels), np.float32),
+        "image_present": np.ones(size, np.float32),
+    }
+
+
+def by_torch(model: torch.nn.Module, device: str) -> Callable[[dict[str, np.ndarray]], object]:
+    def run(feeds: dict[str, np.ndarray]) -> object:
+        tensors = [torch.from_numpy(value).to(device) for value in feeds.values()]
+        with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+            return model(*tensors).float().cpu()
+
+    return run
+
+
+def forms(run: Path, bundle: Bundle, device: str, threads: int) -> dict[str, Callable[[dict[str, np.ndarray]], object]]:
+    module = feature_module(
+        load_checkpoint(run, "preferred").build_model(), "both", bundle.tokenizer, bundle.image.size
+    )
+    module = module.eval().to(device)
+    compiled = torch.compile(module, dynamic=False)
+    variants = ("fp32", "int8") if device == "cpu" else ("fp32", "fp16")
+    found = {"torch eager": by_torch(module, device), "torch compiled": by_torch(compiled, device)}
+    for variant in variants:
+        if ("both", variant) in bundle.graphs:
+            session = graph_session(bundle.read_graph("both", variant), (device,), threads)
+            found[f"onnxruntime {variant}"] = lambda feeds, session=session: run_graph(session, feeds)
+    return found
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    bundle = Bundle.open(arguments.bundle)
+    clock = time.perf_counter
+    if arguments.clock == "cpu":
+        arguments.threads, clock = 1, time.thread_time
+    torch.set_num_threads(arguments.threads)
+    sides = forms(arguments.run, bundle, arguments.device, arguments.threads)
+    stated = bundle.manifest.parity["graphs"]
+    print(f"{arguments.threads} threads, {arguments.clock} clock, L = {LENGTH}, {arguments.turns} turns, medians")
+    print("| batch | form | ms | pairs/s | of torch eager | overlap@k | MAP |\n|---|---|---|---|---|---|---|")
+    for size in arguments.batches:
+        feeds = pairs(size, bundle.image.size, bundle.tokenizer.vocabulary)
+        taken: dict[str, list[float]] = {name: [] for name in sides}
+        for turn in range(arguments.turns + 2):
+            for name, side in sides.items():
+                start = clock()
+                side(feeds)
+                if turn >= 2:
+                    taken[name].append(clock() - start)
+        first = statistics.median(taken["torch eager"])
+        for name, seconds in taken.items():
+            middle = statistics.median(seconds)
+            print(
+                f"| {size} | {name} | {1e3 * middle:.1f} | {size / middle:.1f} | {first / middle:.2f} | "
+                f"{quality(stated, name)} |",
+                flush=True,
+            )
+
+
+def quality(stated: dict, name: str) -> str:
+    measured = stated.get(graph_file("both", name.split()[-1]) if name.startswith("onnx") else "encoder.onnx", {})
+    agreed = measured.get("expansions", {})
+    if not name.startswith("onnx"):
+        return f"1 | {agreed.get('model_map')}"
+    return f"{agreed.get('overlap')} | {agreed.get('graph_map')}"
+
+
+def full_size(threads: int) -> None:
+    """Export BERT-base and ResNet-50 shapes, the paper's fusion, and compare the graphs with the model."""
+    torch.manual_seed(SEED)
+    torch.set_num_threads(threads)
+    text = TextSettings(
+        backbone="scratch", width=768, layers=12, heads=12, mlp=3072, max_length=152, trained_layers=-1,
+        vocabulary=30_522,
+    )  # fmt: skip
+    vision = VisionSettings(backbone="resnet50", size=192, tokens="patches", patch=32, random_weights=True)
+    config = ModelConfig(
+        form="paper", norm="sublayer", heads=12, mlp=3072, visual_layers=3, cross_layers=3, clusters=71
+    )
+    model = MultiExpan(config, load_text(text, 30_522), load_vision(vision), 1000).eval()
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    print(f"{weights / 1e6:.1f} million weights")
+    from entity_expand.fakes import fake_tokenizer
+
+    tokenizer = MaskedTokenizer.from_bytes(fake_tokenizer(), TextConfig(max_length=152))
+    image = ImageConfig(192)
+    spec = encoder_spec(768, image.size)
+    start = time.perf_counter()
+    made = export_graph(feature_module(model, "both", tokenizer, image.size), spec, example(tokenizer, 192, SEED), 152)
+    exported = time.perf_counter()
+    graph, counts = fused(made)
+    done = time.perf_counter()
+    print(f"export {exported - start:.0f} s, fusions {done - exported:.0f} s: {counts}")
+    feeds = pairs(2, image.size, 30_522)
+    wanted = run_torch(model, feeds)
+    for name, content in (("fp32", cleaned(graph, spec)), ("int8", cleaned(int8(graph)[0], spec))):
+        session = graph_session(content, threads=threads)
+        found = difference(wanted, run_graph(session, feeds))
+        times = []
+        one = pairs(1, image.size, 30_522)
+        for _ in range(7):
+            start = time.perf_counter()
+            run_graph(session, one)
+            times.append(time.perf_counter() - start)
+        print(
+            f"{name}: {len(content) / 1e6:.0f} MB, largest difference {found.max_rel:.2e} of the scale, smallest "
+            f"cosine {found.min_cosine:.6f}, {1e3 * statistics.median(times):.0f} ms a pair"
+        )
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        run_torch(model, one)
+        times.append(time.perf_counter() - start)
+    print(f"torch eager: {1e3 * statistics.median(times):.0f} ms a pair")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, nargs="?")
+    parser.add_argument("bundle", type=Path, nargs="?")
+    parser.add_argument("--turns", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32, 128])
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
+    parser.add_argument("--full-size", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.full_size:
+        full_size(arguments.threads)
+    elif arguments.run is None or arguments.bundle is None:
+        parser.error("RUN and BUNDLE are needed, or --full-size")
+    else:
+        compare(arguments)
+
+
+if __name__ == "__main__":
+    main()
