@@ -39,7 +39,7 @@ def test_a_corpus_that_means_harm_does_none(visit: Opened, hostile: str, tmp_pat
         page.keyboard.press("e")
         expect(page.get_by_role("dialog")).to_be_visible()
         assert page.locator("#sheet-sentences mark").first.inner_text() in known
-        expect(page.locator("#sheet-shares meter").first).to_be_visible()
+        expect(page.locator("#sheet-shares .meter").first).to_be_visible()
         page.keyboard.press("a")
         page.keyboard.press("Escape")
         page.keyboard.press("ArrowRight")

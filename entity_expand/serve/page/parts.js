@@ -69,5 +69,13 @@ export function rows(list, what, remove) {
   };
 }
 
+/** Return a bar that is filled to a part between 0 and 1. */
+export function meter(part, name) {
+  const limits = { "aria-valuemin": 0, "aria-valuemax": 1, "aria-valuenow": part.toFixed(2) };
+  const bar = h("span", { class: "meter", role: "meter", "aria-label": name, ...limits });
+  bar.style.setProperty("--part", `${100 * part}%`);
+  return bar;
+}
+
 /** Return a confidence in words, or null where the index has no calibration. */
 export const percent = (confidence) => (confidence === null || confidence === undefined ? null : `${Math.round(100 * confidence)} %`);

@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { byId, h } from "./dom.js";
-import { nameOf, percent, picture, pictureOf, sentence } from "./parts.js";
+import { meter, nameOf, percent, picture, pictureOf, sentence } from "./parts.js";
 
 const MOST = 50;
 const SHARES = 8;
@@ -44,7 +44,7 @@ async function why(entity) {
   const most = Math.max(...shares.map(({ share }) => Math.abs(share)), Number.MIN_VALUE);
   const items = shares.filter(({ share }) => share > 0).map(({ seed, share, like }) => {
     const words = `${like} ${nameOf(seed)}`;
-    return h("li", {}, h("span", { class: "words", dir: "auto" }, words), h("meter", { min: 0, max: 1, value: share / most, "aria-label": words }));
+    return h("li", {}, h("span", { class: "words", dir: "auto" }, words), meter(share / most, words));
   });
   if (found.words.length) items.push(h("li", { dir: "auto" }, `shared words: ${found.words.slice(0, SHARES).join(", ")}`));
   byId("sheet-shares").replaceChildren(...items);
