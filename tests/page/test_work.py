@@ -153,6 +153,21 @@ def test_confidence_cutoff_and_modalities_are_shown_where_there_are_some(visit: 
     assert [each["modality"] for each in asked][-1] == "picture" and "modality=picture" in page.url
 
 
+def test_what_is_done_before_the_service_answers_is_kept(visit: Opened, countries: str) -> None:
+    page = visit(countries)
+    held: list[Route] = []
+    page.route("**/v1/index", lambda route: held.append(route))
+    page.reload()
+    page.get_by_role("combobox").press_sequentially("norw")
+    expect(page.get_by_role("option").first).to_be_visible()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    page.evaluate("window.dispatchEvent(new Event('hashchange'))")
+    held[0].continue_()
+    expect(page.get_by_text("163 entities")).to_be_visible()
+    assert page.locator("#seeds .words").all_inner_texts() == ["Norway"]
+
+
 def test_pictures_come_when_they_are_near(visit: Opened, countries: str) -> None:
     page = visit(countries, PHONE)
     asked: set[str] = set()

@@ -51,6 +51,7 @@ function addSeed(entity) {
 }
 
 async function addSeveral(names) {
+  if (!index) return;
   const unknown = [];
   for (const name of names.slice(0, index.limits.seeds)) {
     try {
@@ -72,7 +73,7 @@ function undo() {
 }
 
 async function expand({ more = false, focus = false, step = true } = {}) {
-  if (!session.state.seeds.length) return;
+  if (!index || !session.state.seeds.length) return;
   asked?.abort();
   asked = new AbortController();
   const { signal } = asked;
@@ -194,7 +195,7 @@ function wire() {
   for (const verdict of ["accept", "reject"]) byId(`sheet-${verdict}`).addEventListener("click", () => decide(verdict, sheet.shown()));
   for (const [id, step] of [["before", -1], ["after", 1]]) byId(`sheet-${id}`).addEventListener("click", () => beside(step));
   byId("sheet-close").addEventListener("click", () => byId("sheet").close());
-  window.addEventListener("hashchange", () => void restore());
+  window.addEventListener("hashchange", () => { if (index) void restore(); });
   listen({ cards, act, beside, undo, again: () => void expand({ focus: true }) });
   typeahead({ choose: addSeed, several: (names) => void addSeveral(names), go: () => void expand({ focus: true }), fail, taken: (id) => session.state.seeds.some((each) => each.id === id) });
 }
@@ -229,7 +230,7 @@ async function start() {
     byId("about").textContent = count(index.entities, "entity", "entities");
     if (first) filters(index, change, (key, value, is) => change(`filter ${key}`, (state) => filtered(state, key, value, is)));
     delete byId("empty").dataset.filled;
-    await restore();
+    if (!session.state.seeds.length) await restore();
   } catch (problem) {
     fail(problem);
   }
