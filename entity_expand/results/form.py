@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,7 +78,7 @@ def _filter_form(filtered: Filter) -> dict[str, Any]:
     return {
         "attributes": {key: list(values) for key, values in filtered.attributes.items()},
         "name_prefix": filtered.name_prefix,
-        "query": None if filtered.query is None else dict(filtered.query),
+        "query": None if filtered.query is None else copy.deepcopy(dict(filtered.query)),
     }
 
 

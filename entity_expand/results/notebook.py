@@ -43,7 +43,9 @@ def _row(expansion: Expansion, result: Result, picture: str, calibrated: bool) -
     value = result.confidence if calibrated else result.similarity
     said = "" if value is None else f"{value:.2f}"
     sentence = marked_sentence(result.evidence)
+    cutoff = expansion.cutoff
+    faint = ' style="opacity: .6"' if cutoff is not None and result.rank > cutoff else ""
     return (
-        f"<tr><td>{result.rank}</td><td>{picture}</td><td>{mark}<b>{escape(result.name)}</b></td>"
+        f"<tr{faint}><td>{result.rank}</td><td>{picture}</td><td>{mark}<b>{escape(result.name)}</b></td>"
         f"<td>{said}</td><td>{sentence}</td></tr>"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import json
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from entity_expand import Expander, ExpandQuery, Expansion, ExpansionError, NewSeed
@@ -122,6 +125,28 @@ def test_what_is_not_of_the_form_is_refused(full, path: str, value: Any) -> None
     if image_cleared:
         form["query"]["seeds"][1]["image"] = None
     with pytest.raises(ExpansionError):
+        Expansion.from_dict(form)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def paths(form: Any, path: str = "") -> list[str]:
+    members = form.items() if isinstance(form, dict) else enumerate(form) if isinstance(form, list) else ()
+    return [path, *(inner for key, member in members for inner in paths(member, f"{path}/{key}".lstrip("/")))]
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_stands_anywhere_it_is_read_or_refused(full, data: st.DataObject) -> None:
+    form = full.to_dict()
+    path = data.draw(st.sampled_from(paths(form)[1:]))
+    change(form, path, data.draw(JSON))
+    with contextlib.suppress(ExpansionError):
         Expansion.from_dict(form)
 
 

@@ -90,3 +90,4 @@ def test_a_notebook_shows_pictures_and_escapes_all(world, tmp_path: Path, monkey
 def test_confidence_takes_the_place_of_similarity(full: Expansion) -> None:
     text = full._repr_html_()
     assert "confidence" in text and "about 1 of them" in text
+    assert text.count("opacity") == 1, "what is less likely is fainter"
