@@ -73,8 +73,7 @@ def rank_fusion(gains: AnyArray, voices: Voices) -> Float64:
     """
     fused = np.zeros(gains.shape[1])
     for own, weight in zip(gains, voices.weights.tolist(), strict=True):
-        order = np.argsort(-own, kind="stable")[: voices.depth]
-        order = order[own[order] > -np.inf]
+        order = leading(own, voices.depth)
         fused[order] += weight / (_SMOOTHING + 1 + np.arange(len(order)))
     return fused
 
