@@ -11,8 +11,10 @@ from entity_expand.types import AnyArray, Float64
 
 CUT = 10
 """What is made large is MAP@10: the mean over the classes of the mean average precision of their lists."""
-STEPS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
+STEPS = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
 """The weights that are tried, beside 1 for the model."""
+MARGIN = 0.005
+"""How much better lists must become for a weight to move: with few classes a smaller gain is chance."""
 _ROUNDS = 3
 
 
@@ -53,8 +55,8 @@ def quality(lists: Sequence[ChannelList], weights: Float64) -> float:
 def best_weights(lists: Sequence[ChannelList], start: Float64) -> Float64:
     """Return the weights (C,) of the largest quality, found one channel after the other.
 
-    The first channel keeps its weight 1. A weight moves only if the lists become better, so what makes no difference
-    stays as it was.
+    The first channel keeps its weight 1. A weight moves only if the lists become better by `MARGIN`, so what makes
+    no difference stays as it was.
 
     Args:
         lists: At least one.
@@ -68,7 +70,7 @@ def best_weights(lists: Sequence[ChannelList], start: Float64) -> Float64:
                 tried = best.copy()
                 tried[channel] = step
                 reached = quality(lists, tried)
-                if reached > value + 1e-9:
+                if reached > value + MARGIN:
                     best, value = tried, reached
         if value == before:
             break

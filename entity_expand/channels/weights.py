@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from entity_expand.channels.fusion import Channel, ChannelWeights
 from entity_expand.errors import QueryError
-from entity_expand.stores.base import PARTS, Facts
+from entity_expand.stores.base import Facts
 
-DEFAULT = ChannelWeights(model=1.0, lexical=1.0, picture=0.25)
-"""What counts where nothing was fitted; channels that an index has not are left out, except the lexical one."""
+DEFAULT = ChannelWeights(model=1.0, lexical=0.2)
+"""What counts where nothing was fitted: little, since words help some corpora and harm others; see docs/channels.md."""
 
 
 def _fitted(facts: Facts) -> ChannelWeights | None:
@@ -30,8 +28,6 @@ def weights_for(chosen: ChannelWeights | None, facts: Facts) -> dict[Channel, fl
     """
     if chosen is None:
         chosen = _fitted(facts) or DEFAULT
-        lacking = {name: 0.0 for name in PARTS if name not in facts.channels}
-        chosen = dataclasses.replace(chosen, **lacking)
     counting = chosen.counting()
     for name in counting:
         if name != "model" and name not in facts.channels:

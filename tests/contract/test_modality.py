@@ -55,6 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+PICTURES = ExpandSettings(channels=ChannelWeights(1.0, picture=1.0))
 SETTINGS = [ExpandSettings(), ExpandSettings(both_directions=1.0), ExpandSettings(space="features")]
 
 
@@ -132,3 +133,17 @@ def test_nobody_absent_is_near(folder) -> None:
 def test_modalities_go_with_both() -> None:
     with pytest.raises(ConfigError, match="beside the modality 'both'"):
         IndexSettings("text", modalities=True)
+
+
+def test_a_server_keeps_no_modalities(folder: Path) -> None:
+    bundle = Bundle.open(folder / "bundle")
+    with Corpus.open(folder / "corpus") as corpus, pytest.raises(ConfigError, match="Only an index folder"):
+        index_corpus(bundle, FakeEncoder(16), corpus, "http://localhost:1/name", IndexSettings(modalities=True))
+
+
+def test_a_server_says_what_it_knows(served: str) -> None:
+    with Expander.open(served) as expander:
+        assert expander.expand(["0"], 3, modality="both").ids == expander.expand(["0"], 3).ids
+        for asked in ({"modality": "text"}, {"strategy": "hybrid", "settings": PICTURES}):
+            with pytest.raises(QueryError, match="modalit"):
+                expander.expand(["0"], 3, **asked)
