@@ -1,10 +1,10 @@
 """Time the encoding of a corpus by one process and by Ray Data with one and two workers, side by side.
 
-    python benchmarks/ray_encoding.py [--turns 3] [--groups 16]
+    python benchmarks/ray_encoding.py {encoding,partitions,alone} [--bundle FOLDER] [--turns 3] [--groups 8]
 
-The corpus is made for it: entities of the demo with a flag each, in groups of 32 entities with five samples each. The
-encoder is the demo bundle's, with one thread in every process. Also timed are what a partition costs beside encoding,
-with an encoder that does nothing, and what the indexer does alone however many workers there are.
+The corpus is made for it: made-up entities, in groups of 32, with some sentences and one of the demo's flags each. The
+encoder has one thread in every process. `encoding` compares the rates; `partitions` times what a partition costs beside
+encoding, by an encoder that does nothing; `alone` times what the indexer does by itself however many workers there are.
 """
 
 import argparse
@@ -30,8 +30,6 @@ from indexer.cluster import RayEncoder, RaySettings
 from indexer.cluster.session import joined
 from indexer.features import Group, group_means, select
 
-SAMPLES = 5
-
 
 class Nothing:
     """An encoder that takes no time."""
@@ -44,7 +42,7 @@ class Nothing:
         return np.ones((len(inputs), self.dimension), np.float32)
 
 
-def make_corpus(folder: Path, entities: int, flags: list[Path]) -> Path:
+def make_corpus(folder: Path, entities: int, samples: int, flags: list[Path]) -> Path:
     known = [Entity(str(number), f"Place {number}") for number in range(entities)]
     rows = (
         OwnRow(
@@ -53,7 +51,7 @@ def make_corpus(folder: Path, entities: int, flags: list[Path]) -> Path:
             f"images/{int(entity.id) % len(flags)}.jpg",
         )
         for entity in known
-        for turn in range(SAMPLES)
+        for turn in range(samples)
     )
     write_corpus(folder, known, rows)
     (folder / "images").mkdir()
@@ -149,7 +147,7 @@ def overhead(bundle: Bundle, corpus: Corpus, turns: int) -> None:
                 if len(seconds) == len(groups) // 2:
                     memory.append(worker_memory())
             each.append((seconds[-1] - seconds[workers - 1]) / (len(groups) - workers))
-    print(f"{len(groups)} partitions of {32 * SAMPLES} samples with an encoder that does nothing, ms per partition:")
+    print(f"{len(groups)} partitions of {len(corpus) // len(groups)} samples, encoded by nothing, ms per partition:")
     print(f"one process {1e3 * median(here):.1f}, Ray with 1 worker {1e3 * median(found[1]):.1f}, with 2 ", end="")
     print(f"{1e3 * median(found[2]):.1f}; a worker without a model has {median(memory):.0f} MiB")
 
@@ -180,25 +178,25 @@ def by_itself(folder: Path, bundle: Bundle) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("part", choices=["encoding", "partitions", "alone"])
+    parser.add_argument("--bundle", type=Path, default=bundle_path())
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--groups", type=int, default=16)
-    parser.add_argument("--entities", type=int, default=20_000, help="Of the corpus for what is done alone.")
+    parser.add_argument("--groups", type=int, default=8)
+    parser.add_argument("--samples", type=int, default=2, help="Of each entity.")
     options = parser.parse_args()
-    bundle = Bundle.open(bundle_path())
+    bundle = Bundle.open(options.bundle)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_demo_corpus(folder / "demo")
         flags = sorted((folder / "demo").rglob("*.jpg"))[:200]
-        by_itself(make_corpus(folder / "large", options.entities, flags), bundle)
-        small, large = make_corpus(folder / "small", 32 * options.groups, flags), folder / "medium"
-        make_corpus(large, 32 * 10 * options.groups, flags)
+        made = make_corpus(folder / "made", 32 * options.groups, options.samples, flags)
+        if options.part == "alone":
+            by_itself(made, bundle)
+            return
         started = time.perf_counter()
-        with joined("local", 2, 60.0):
+        with joined("local", 2, 60.0), Corpus.open(made) as corpus:
             print(f"Ray starts on this machine in {time.perf_counter() - started:.1f} s")
-            with Corpus.open(small) as corpus:
-                encoding(bundle, corpus, options.turns)
-            with Corpus.open(large) as corpus:
-                overhead(bundle, corpus, options.turns)
+            (encoding if options.part == "encoding" else overhead)(bundle, corpus, options.turns)
 
 
 if __name__ == "__main__":
