@@ -10,7 +10,7 @@ from entity_expand.corpus import Corpus, OwnRow, write_corpus
 from entity_expand.encoder import FakeEncoder
 from entity_expand.fakes import fake_bundle
 from entity_expand.types import Entity
-from indexer import index_corpus
+from indexer import IndexSettings, index_corpus
 
 HARM = (
     "<img src=x onerror='window.harmed=1'>",
@@ -34,7 +34,7 @@ def entities() -> list[Entity]:
 
 
 def make_hostile(folder: Path) -> None:
-    """Write `corpus` and `index`; one entity has a picture whose name is harm too."""
+    """Write `corpus` and `index`, which has parts for texts and pictures; the name of the picture is harm, too."""
     known = entities()
     image = "a#b?c 'd'.png"
     (folder / "corpus").mkdir(parents=True)
@@ -43,8 +43,8 @@ def make_hostile(folder: Path) -> None:
     for number, entity in enumerate(known):
         for turn in range(2):
             text = f"𝕏 {entity.name} {HARM[(number + turn) % len(HARM)]}"
-            rows.append(OwnRow(text, ((entity.id, 2, 2 + len(entity.name)),), image if number == turn == 0 else None))
+            rows.append(OwnRow(text, ((entity.id, 2, 2 + len(entity.name)),), image if turn == 0 else None))
     write_corpus(folder / "corpus", known, rows)
     bundle = fake_bundle(folder / "bundle", known)
     with Corpus.open(folder / "corpus") as corpus:
-        index_corpus(bundle, FakeEncoder(bundle.dimension), corpus, folder / "index")
+        index_corpus(bundle, FakeEncoder(bundle.dimension), corpus, folder / "index", IndexSettings(modalities=True))

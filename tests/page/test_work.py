@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from playwright.sync_api import Page, Route, expect
 
 from entity_expand.results import Expansion
 from page.conftest import PHONE, service
-from page.test_curator import names, saved
+from page.test_curator import add_seeds, names, saved
 
 Opened = Callable[..., Page]
 NORDIC = "/#seed=NO&seed=SE"
@@ -126,31 +125,41 @@ def test_a_service_with_keys_asks_for_one(visit: Opened, demo: Path, tmp_path: P
         assert "secret" not in page.url + page.content()
 
 
-def test_confidence_cutoff_and_modalities_are_shown_where_there_are_some(visit: Opened, countries: str) -> None:
-    page = visit(countries)
+def test_the_switch_between_text_and_picture_is_where_the_index_has_both(
+    visit: Opened, countries: str, hostile: str
+) -> None:
+    page = visit(countries + NORDIC)
+    names(page)
     expect(page.locator("#modalities")).to_be_hidden()
-    with_answer(page, "**/v1/index", lambda answer: answer.update(modalities=["both", "text", "picture"]))
-    asked: list[dict[str, Any]] = []
-
-    def expand(route: Route) -> None:
-        body = json.loads(route.request.post_data or "")
-        asked.append(dict(body))
-        answer = (response := route.fetch(post_data=json.dumps({**body, "modality": None}))).json()
-        answer["cutoff"] = 3
-        for result in answer["results"]:
-            result["confidence"] = 0.825 if result["rank"] == 1 else None
-        route.fulfill(response=response, json=answer)
-
-    page.route("**/v1/expand", expand)
-    page.goto(countries + NORDIC)
+    page = visit(hostile)
+    add_seeds(page, "𝕊1 ", "𝕊4 ")
+    page.keyboard.press("Enter")
+    names(page)
+    page.get_by_text("Narrow the results").click()
+    expect(page.get_by_label("Text and picture")).to_be_checked()
+    for part in ("Text", "Picture"):
+        with page.expect_response("**/v1/expand") as answer:
+            page.get_by_label(part, exact=True).check(force=True)
+        assert answer.value.json()["query"]["modality"] == part.lower()
+        names(page)
+        assert page.url.endswith(f"modality={part.lower()}")
     page.reload()
+    names(page)
+    expect(page.locator("input[value=picture]")).to_be_checked()
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_confidence_and_cutoff_are_shown_where_there_are_some(visit: Opened, countries: str) -> None:
+    def sure(answer: dict[str, Any]) -> None:
+        answer["cutoff"] = 3
+        answer["results"][0]["confidence"] = 0.825
+
+    page = visit(countries)
+    with_answer(page, "**/v1/expand", sure)
+    page.goto(countries + NORDIC)
     names(page)
     assert page.locator(".sure").all_inner_texts() == ["83 %"]
     assert page.locator("#cards > li").nth(3).inner_text() == "Up to here about 3 likely members"
-    page.get_by_text("Narrow the results").click()
-    page.get_by_label("Picture", exact=True).check(force=True)
-    names(page)
-    assert [each["modality"] for each in asked][-1] == "picture" and "modality=picture" in page.url
 
 
 def test_what_is_done_before_the_service_answers_is_kept(visit: Opened, countries: str) -> None:
