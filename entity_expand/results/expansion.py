@@ -45,9 +45,11 @@ class Result:
         name: What a person calls it.
         attributes: Of the entity.
         evidence: Sentences that name it, with pictures; the first of them is the one to show.
-        score: What the list is sorted by: the paper's μ / place of joining + 1 / rank of divergence.
-        similarity: Mean over the seeds of what each adds to the score: their standardised log-probability of this
-            entity, in deviations; in feature space the cosine.
+        score: What the list is sorted by: ranked again it is μ / place before + 1 / rank of divergence, in the paper's
+            search without that 1 / place of joining, with negatives 1 / place times the penalty, else what the
+            strategy combines the seeds' gains to (`strategies/combine.py`).
+        similarity: Mean over the seeds, by their weights, of what each adds to the score: their standardised
+            log-probability of this entity, in deviations; in feature space the cosine.
         confidence: Calibrated probability that it is a member; None without a calibration.
         rank_before: Its rank before the list was ranked again, from 1; None if that is not known.
     """
