@@ -90,8 +90,15 @@ class RemoteExpander(Expander):
         self._fetched = _Pictures()
 
     @classmethod
-    def connect(cls, address: str, credentials: Credentials | None = None) -> RemoteExpander:
+    def connect(
+        cls, address: str, credentials: Credentials | None = None, *, timeout: float | None = None
+    ) -> RemoteExpander:
         """Open a service, as http://host:8080.
+
+        Args:
+            address: Where it is.
+            credentials: Its key, and whose certificate is trusted; None for the key in the environment.
+            timeout: Seconds that this may take; one that starts meanwhile is waited for. None for 10.
 
         Raises:
             ConfigError: The address or the credentials are wrong.
@@ -101,7 +108,7 @@ class RemoteExpander(Expander):
         known = service_credentials(credentials, parsed, os.environ)
         opened = cls(SharedWorker(lambda: RemoteConnection(parsed, known)))
         try:
-            opened._call(calls.greet(parsed.url), None)
+            opened._call(calls.greet(parsed.url), timeout)
         except BaseException:
             opened.close()
             raise
@@ -180,12 +187,14 @@ class AsyncRemoteExpander(AsyncExpander):
         self._fetched = _Pictures()
 
     @classmethod
-    async def connect(cls, address: str, credentials: Credentials | None = None) -> AsyncRemoteExpander:
+    async def connect(
+        cls, address: str, credentials: Credentials | None = None, *, timeout: float | None = None
+    ) -> AsyncRemoteExpander:
         """Open a service; as `RemoteExpander.connect`."""
         parsed = parse_service(address)
         opened = cls(RemoteConnection(parsed, service_credentials(credentials, parsed, os.environ)))
         try:
-            await opened._call(calls.greet(parsed.url), None)
+            await opened._call(calls.greet(parsed.url), timeout)
         except BaseException:
             await opened.close()
             raise

@@ -25,6 +25,7 @@ from entity_expand import (
 )
 from entity_expand.elastic.address import Credentials
 from entity_expand.remote.address import is_service, parse_service, service_credentials
+from entity_expand.remote.expander import RemoteExpander
 
 KEY = "secret-of-20-letters"
 ASKED = {
@@ -196,4 +197,4 @@ def test_keys_do_not_travel_in_the_clear() -> None:
 
 def test_nobody_there_is_said() -> None:
     with pytest.raises(UnreachableError, match="Is it running"):
-        Expander.open("http://127.0.0.1:9")
+        RemoteExpander.connect("http://127.0.0.1:9", timeout=0.5)

@@ -19,6 +19,7 @@ from entity_expand import (
     ServerError,
     UnreachableError,
 )
+from entity_expand.remote.expander import RemoteExpander
 from servers.scripted import ScriptedServer, Step, drip, garble, hang, reply, reset, truncate
 
 FACTS = reply(200, {"entities": 3, "strategies": ["paper"], "limits": {}})
@@ -118,7 +119,7 @@ def test_what_goes_on_is_told_in_the_end(step: Step, error: type[Exception]) -> 
 @pytest.mark.parametrize("step", [reply(200, {"name": "other"}), reply(200, b"hello"), reply(404, b"<html>")])
 def test_other_servers_are_no_services(step: Step) -> None:
     with ScriptedServer(step) as server, pytest.raises((ServerError, UnreachableError)):
-        Expander.open(server.url)
+        RemoteExpander.connect(server.url, timeout=0.5)
 
 
 def test_a_batch_of_another_length_is_refused(answer: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 HERE = {"host": "localhost"}
-EXAMPLES = 40
+EXAMPLES = 25
 OPERATIONS = [
     "GET /healthz",
     "GET /readyz",
