@@ -22,7 +22,7 @@ from entity_expand.query import ExpandQuery, Strategy
 from entity_expand.seeds import SeedSet
 from entity_expand.stores.base import Describe, Facts, Lookup, Matching, Reader, Request, Rows, Store, ask
 from entity_expand.strategies.choice import ranked, settings_of
-from entity_expand.types import Int64
+from entity_expand.types import Int64, Modality
 
 _BLOCK = 500
 _SECONDS = 120.0
@@ -84,6 +84,7 @@ def evaluate(
     settings: ExpandSettings | None = None,
     strategy: Strategy | None = None,
     rerank: bool | None = None,
+    modality: Modality | None = None,
 ) -> Evaluation:
     """Expand every query and compare the lists with the truth.
 
@@ -96,14 +97,15 @@ def evaluate(
         settings: How to expand; None for the paper's.
         strategy: As of `ExpandQuery`; the joint protocol takes none.
         rerank: Likewise.
+        modality: Likewise; the joint protocol takes none.
 
     Raises:
         QueryError: There is no query, a class has no truth, a seed is not in the index, the classes differ in their
-            number of queries or seeds, or the joint protocol is asked for a strategy.
+            number of queries or seeds, or the joint protocol is asked for a strategy or a modality.
     """
-    asked = ExpandQuery(["any"], size, settings=settings, strategy=strategy, rerank=rerank)
-    if protocol == "joint" and strategy is not None:
-        raise QueryError("The joint protocol is the paper's; use the single protocol for other strategies.")
+    asked = ExpandQuery(["any"], size, settings=settings, strategy=strategy, rerank=rerank, modality=modality)
+    if protocol == "joint" and (strategy is not None or modality is not None):
+        raise QueryError("The joint protocol is the paper's; use the single protocol for strategies and a modality.")
     counts = {len(query.seeds) for query in queries}
     if len(counts) != 1:
         raise QueryError(f"Queries of one number of seeds are needed; got {sorted(counts) or 'no query'}.")

@@ -14,6 +14,7 @@ from entity_expand.cli.options import (
     credentials_option,
     expand_settings,
     expansion_options,
+    modality_option,
     read_credentials,
     strategy_option,
 )
@@ -21,6 +22,7 @@ from entity_expand.cli.options import (
 if TYPE_CHECKING:
     from entity_expand.evaluate import Evaluation, Protocol
     from entity_expand.query import Strategy
+    from entity_expand.types import Modality
 
 _CLASSES_CAP = 1 << 20
 
@@ -51,6 +53,7 @@ _CLASSES_CAP = 1 << 20
 )  # fmt: skip
 @click.option("--compatible", is_flag=True, help="As the original: of five seeds the last two count as results.")
 @strategy_option
+@modality_option
 @expansion_options
 @credentials_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -65,6 +68,7 @@ def command(
     classes_from: Path | None,
     compatible: bool,
     strategy: Strategy | None,
+    modality: Modality | None,
     both_directions: float,
     space: str,
     member_weight: float,
@@ -78,7 +82,7 @@ def command(
     from entity_expand.front.common import open_store
 
     settings = expand_settings(both_directions, space, member_weight, rerank)
-    if strategy is not None and protocol == "all":
+    if (strategy is not None or modality is not None) and protocol == "all":
         protocol = "single"
     if compatible:
         settings = dataclasses.replace(settings, search=dataclasses.replace(settings.search, compatible_seeds=3))
@@ -91,7 +95,15 @@ def command(
         asked = [query for query in read_queries(folder) if query.class_name in wanted or part == "all"]
         found += [
             evaluate(
-                store, asked, members, protocol=each, size=size, settings=settings, strategy=strategy, rerank=rerank
+                store,
+                asked,
+                members,
+                protocol=each,
+                size=size,
+                settings=settings,
+                strategy=strategy,
+                rerank=rerank,
+                modality=modality,
             )
             for each in chosen
         ]

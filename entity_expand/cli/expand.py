@@ -14,6 +14,7 @@ from entity_expand.cli.options import (
     encoding_options,
     expand_settings,
     expansion_options,
+    modality_option,
     open_expander,
     strategy_option,
 )
@@ -66,10 +67,7 @@ def asking_options(command: Command) -> Command:
 @click.option("--size", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many results.")
 @asking_options
 @strategy_option
-@click.option(
-    "--modality", type=click.Choice(["both", "text", "picture"]),
-    help="What is compared; the index must know it. [default: what the index was made with]",
-)  # fmt: skip
+@modality_option
 @expansion_options
 @encoding_options
 @credentials_option

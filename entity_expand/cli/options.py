@@ -108,6 +108,14 @@ def strategy_option(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
+def modality_option(command: Command) -> Command:
+    """Add the option that chooses what is compared."""
+    return click.option(
+        "--modality", type=click.Choice(["both", "text", "picture"]),
+        help="What is compared; the index must know it. [default: what the index was made with]",
+    )(command)  # fmt: skip
+
+
 def encoding_options(command: Command) -> Command:
     """Add the options that say what encodes seeds that are not in the index."""
     options = (

@@ -91,7 +91,15 @@ class Words:
         self._path, self._entities = path, entities
         self._lock = threading.Lock()
         uri = path.absolute().as_uri() + "?mode=ro&immutable=1"
-        self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+        try:
+            self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+        except sqlite3.Error as problem:
+            raise self._damaged(problem) from problem
+        try:
+            self._rows("SELECT number FROM term WHERE number IN", [0])
+        except StoreError:
+            self._connection.close()
+            raise
 
     def nearest(self, asked: LexicalNearest, passing: Int64 | None) -> Scored:
         """Return the entities that share most; `passing` are the positions that the filter lets through."""

@@ -101,7 +101,14 @@ def test_damage_is_told(file: Path, damage: str | None) -> None:
         connection.execute(damage)
         connection.commit()
         connection.close()
-    opened = Words(file, 6)
     with pytest.raises(StoreError, match="Build the index again"):
-        opened.scores(LexicalScores(asked([0], [1.0]), np.arange(6)))
-    opened.close()
+        opened = Words(file, 6)
+        try:
+            opened.scores(LexicalScores(asked([0], [1.0]), np.arange(6)))
+        finally:
+            opened.close()
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="Build the index again"):
+        Words(tmp_path / "none", 6)

@@ -12,8 +12,9 @@ from contract.world import KINDS
 from entity_expand import ConfigError, Expander, ExpandSettings, NewSeed, QueryError
 from entity_expand.bundle import Bundle
 from entity_expand.channels.fusion import ChannelWeights, standardised
-from entity_expand.corpus import Corpus, OwnRow, write_corpus
+from entity_expand.corpus import Corpus, OwnRow, Query, write_corpus
 from entity_expand.encoder import FakeEncoder
+from entity_expand.evaluate import evaluate
 from entity_expand.fakes import fake_bundle
 from entity_expand.seeds.newcomers import SeedEncoder
 from entity_expand.stores.base import Nearest, Rows
@@ -133,6 +134,16 @@ def test_nobody_absent_is_near(folder) -> None:
 def test_modalities_go_with_both() -> None:
     with pytest.raises(ConfigError, match="beside the modality 'both'"):
         IndexSettings("text", modalities=True)
+
+
+def test_modalities_are_evaluated(folder: Path) -> None:
+    queries = [Query(f"k{k}", 0, (str(k), str(k + 3))) for k in range(3)]
+    truth = {f"k{k}": frozenset(str(n) for n in range(k, COUNT, 3)) for k in range(3)}
+    with Expander.open(folder / "all") as parts, Expander.open(folder / "picture") as alone:
+        found = evaluate(parts.store, queries, truth, protocol="single", modality="picture")
+        assert found.rankings == evaluate(alone.store, queries, truth, protocol="single").rankings
+        with pytest.raises(QueryError, match="a modality"):
+            evaluate(parts.store, queries, truth, modality="picture")
 
 
 def test_a_server_keeps_no_modalities(folder: Path) -> None:
