@@ -8,11 +8,13 @@ encoding, by an encoder that does nothing; `alone` times what the indexer does b
 """
 
 import argparse
+import contextlib
 import os
 import pickle
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -76,13 +78,39 @@ def under_ray(
         yield from encoder.encode_groups(corpus, groups, "both")
 
 
-def timed(means: Iterator[np.ndarray]) -> tuple[list[float], np.ndarray]:
-    """Return the seconds after which each group was there, and all features."""
-    started, seconds, found = time.perf_counter(), [], []
+@dataclass
+class Timing:
+    """What was seen of one run, from the first group to the last but for `first` and `whole`."""
+
+    first: float  # seconds until the first group was there
+    whole: float  # seconds until the last one was
+    steady: float  # seconds between
+    cpu: float  # CPU seconds between, of this process and all that it started
+    memory: float  # MiB that a worker has resident at the end
+    features: np.ndarray
+
+
+def timed(means: Iterator[np.ndarray], count: int) -> Timing:
+    """Take all groups and time them."""
+    started, found = time.perf_counter(), []
     for group in means:
-        seconds.append(time.perf_counter() - started)
         found.append(group)
-    return seconds, np.concatenate(found)
+        if len(found) == 1:
+            first, before = time.perf_counter() - started, cpu_seconds()
+        if len(found) == count:
+            whole, memory = time.perf_counter() - started, worker_memory()
+            cpu = sum(seconds - before.get(process, 0.0) for process, seconds in cpu_seconds().items())
+    return Timing(first, whole, whole - first, cpu, memory, np.concatenate(found))
+
+
+def cpu_seconds() -> dict[int, float]:
+    """Return the CPU time of this process and of all that it started and that are still there, by number."""
+    own, found = psutil.Process(), {}
+    for process in (own, *own.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            found[process.pid] = times.user + times.system
+    return found
 
 
 def worker_memory() -> float:
@@ -95,61 +123,41 @@ def worker_memory() -> float:
     return median(found) if found else float("nan")
 
 
-def encoding(bundle: Bundle, corpus: Corpus, turns: int) -> None:
-    """Print the rates of the three ways, in turns."""
-    groups, encoder = groups_of(corpus), OnnxEncoder(bundle, threads=1)
-    ways = {
+def told(name: str, runs: list[Timing], later: int, samples: int) -> None:
+    """Print a row: medians over the runs."""
+    rate, whole = median(later / run.steady for run in runs), median(samples / run.whole for run in runs)
+    cpu, first = median(1e3 * run.cpu / later for run in runs), median(run.first for run in runs)
+    memory = median(run.memory for run in runs)
+    print(f"| {name} | {rate:.1f} | {whole:.1f} | {cpu:.2f} | {first:.1f} | {memory:.0f} |", flush=True)
+
+
+def compare(bundle: Bundle, corpus: Corpus, turns: int, encoder: Encoder, opening: Callable | None) -> None:
+    """Print what the three ways take, in turns; the first turn warms caches and is printed by itself."""
+    groups = groups_of(corpus)
+    ways: dict[str, tuple[int, Callable]] = {
         "one process": (1, partial(alone, encoder)),
-        "Ray, 1 worker": (1, partial(under_ray, bundle, 1, None)),
-        "Ray, 2 workers": (2, partial(under_ray, bundle, 2, None)),
+        "Ray, 1 worker": (1, partial(under_ray, bundle, 1, opening)),
+        "Ray, 2 workers": (2, partial(under_ray, bundle, 2, opening)),
     }
-    steady: dict[str, list[float]] = {name: [] for name in ways}
-    whole: dict[str, list[float]] = {name: [] for name in ways}
-    begin: dict[str, list[float]] = {name: [] for name in ways}
+    found: dict[str, list[Timing]] = {name: [] for name in ways}
     expected = None
+    print(f"{len(corpus):,} samples in {len(groups)} partitions; {turns} turns after one that warms up, medians")
+    print("| way | steady, samples/s | with the pool's start | CPU ms per sample | first after, s | worker, MiB |")
+    print("|---|---|---|---|---|---|")
     for turn in range(turns + 1):
         for name, (workers, way) in ways.items():
-            seconds, features = timed(way(corpus, groups))
-            expected = features if expected is None else expected
-            apart = float(np.abs(features - expected).max())
+            run = timed(way(corpus, groups), len(groups))
+            expected = run.features if expected is None else expected
+            apart = float(np.abs(run.features - expected).max())
             if apart > 1e-5:
                 raise SystemExit(f"{name}: the features differ by {apart}")
-            if turn:  # the first one warms caches
-                later = sum(len(own) for group in groups[workers:] for own in group)
-                steady[name].append(later / (seconds[-1] - seconds[0]))
-                whole[name].append(len(corpus) / seconds[-1])
-                begin[name].append(seconds[0])
-    base = {kind: median(found["one process"]) for kind, found in (("steady", steady), ("whole", whole))}
-    print(
-        f"{len(corpus):,} samples in {len(groups)} partitions; {turns} turns, medians (range); load {os.getloadavg()}"
-    )
-    print("| way | steady, samples/s | ratio | with the start of the pool | ratio | first partition after |")
-    print("|---|---|---|---|---|---|")
-    for name in ways:
-        rate, all_of_it = median(steady[name]), median(whole[name])
-        print(
-            f"| {name} | {rate:.0f} ({min(steady[name]):.0f}-{max(steady[name]):.0f}) | {rate / base['steady']:.2f} "
-            f"| {all_of_it:.0f} | {all_of_it / base['whole']:.2f} | {median(begin[name]):.1f} s |"
-        )
-
-
-def overhead(bundle: Bundle, corpus: Corpus, turns: int) -> None:
-    """Print what a partition costs beside encoding."""
-    groups, found = groups_of(corpus), {1: [], 2: []}
-    memory, here = [], []
-    for _ in range(turns):
-        here.append(timed(alone(Nothing(bundle), corpus, groups))[0][-1] / len(groups))
-        for workers, each in found.items():
-            means = under_ray(bundle, workers, Nothing, corpus, groups)
-            seconds = []
-            for _ in means:
-                seconds.append(time.perf_counter())
-                if len(seconds) == len(groups) // 2:
-                    memory.append(worker_memory())
-            each.append((seconds[-1] - seconds[workers - 1]) / (len(groups) - workers))
-    print(f"{len(groups)} partitions of {len(corpus) // len(groups)} samples, encoded by nothing, ms per partition:")
-    print(f"one process {1e3 * median(here):.1f}, Ray with 1 worker {1e3 * median(found[1]):.1f}, with 2 ", end="")
-    print(f"{1e3 * median(found[2]):.1f}; a worker without a model has {median(memory):.0f} MiB")
+            later = sum(len(own) for group in groups[workers:] for own in group)
+            if turn:
+                found[name].append(run)
+            told(f"{name}, turn {turn}", [run], later, len(corpus))
+    for name, (workers, _) in ways.items():
+        told(f"**{name}**", found[name], sum(len(own) for group in groups[workers:] for own in group), len(corpus))
+    print(f"load {os.getloadavg()}")
 
 
 def by_itself(folder: Path, bundle: Bundle) -> None:
@@ -165,8 +173,11 @@ def by_itself(folder: Path, bundle: Bundle) -> None:
         pickle.loads(sent).close()
         moved = time.perf_counter() - started
         started = time.perf_counter()
+        groups = groups_of(corpus)
+        nothing = timed(alone(Nothing(bundle), corpus, groups), len(groups)).whole
+        started = time.perf_counter()
         index_corpus(bundle, Nothing(bundle), corpus, folder.parent / "index", IndexSettings(table_bytes=0))
-        rest = time.perf_counter() - started - timed(alone(Nothing(bundle), corpus, groups_of(corpus)))[0][-1]
+        rest = time.perf_counter() - started - nothing
         samples, entities = len(corpus), len(corpus.entities)
         print(f"{samples:,} samples of {entities:,} entities, one run:")
         print(f"opening {samples / opened:,.0f} samples/s; hashing {samples / hashed:,.0f} samples/s; ", end="")
@@ -196,7 +207,10 @@ def main() -> None:
         started = time.perf_counter()
         with joined("local", 2, 60.0), Corpus.open(made) as corpus:
             print(f"Ray starts on this machine in {time.perf_counter() - started:.1f} s")
-            (encoding if options.part == "encoding" else overhead)(bundle, corpus, options.turns)
+            if options.part == "encoding":
+                compare(bundle, corpus, options.turns, OnnxEncoder(bundle, threads=1), None)
+            else:
+                compare(bundle, corpus, options.turns, Nothing(bundle), Nothing)
 
 
 if __name__ == "__main__":
