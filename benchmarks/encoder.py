@@ -1,6 +1,7 @@
 """Time one encoder in four forms on the CPU: torch eager and compiled, onnxruntime in fp32 and int8, quality beside.
 
     python benchmarks/encoder.py RUN BUNDLE [--turns 15] [--batches 1 8 32 128] [--device cpu|cuda]
+    python benchmarks/encoder.py --untrained training/configs/tiny-cupl.toml
     python benchmarks/encoder.py --full-size
 
 RUN is a trained checkpoint, BUNDLE what `entity-expand export RUN BUNDLE --corpus CORPUS --variant int8` made of it;
@@ -8,6 +9,7 @@ the quality is what that measured, from the bundle's manifest. A pair is a made-
 pixels. All forms run in turns in this process; medians are compared. `--clock cpu` counts the processor's time of one
 thread instead of the time that passes, for machines that are busy. `--device cuda` takes torch in bfloat16 and the fp16
 graph.
+`--untrained` takes the backbones of a configuration under fusion layers with random weights: speed without quality.
 `--full-size` exports BERT-base and ResNet-50 shapes with random weights and tells time, size and parity.
 """
 
@@ -18,6 +20,7 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -32,9 +35,9 @@ from export.parity import difference
 from export.probes import example
 from export.to_onnx import cleaned, export_graph, fused, run_torch
 from export.variants import int8
-from training.backbones import load_text, load_vision
+from training.backbones import load_text, load_vision, text_folder
 from training.checkpoint import load_checkpoint
-from training.config import ModelConfig, TextSettings, VisionSettings
+from training.config import ModelConfig, TextSettings, TrainingConfig, VisionSettings
 from training.model import MultiExpan
 
 LENGTH = 32
@@ -61,33 +64,60 @@ def by_torch(model: torch.nn.Module, device: str) -> Callable[[dict[str, np.ndar
     return run
 
 
-def forms(run: Path, bundle: Bundle, device: str, threads: int) -> dict[str, Callable[[dict[str, np.ndarray]], object]]:
-    module = feature_module(
-        load_checkpoint(run, "preferred").build_model(), "both", bundle.tokenizer, bundle.image.size
-    )
+Side: TypeAlias = Callable[[dict[str, np.ndarray]], object]
+
+
+def trained(run: Path, folder: Path, device: str, threads: int) -> tuple[dict[str, Side], ImageConfig, int, dict]:
+    """Return the forms of a checkpoint and its bundle, how pictures and ids are made up, and the measured quality."""
+    bundle = Bundle.open(folder)
+    model = load_checkpoint(run, "preferred").build_model()
+    variants = ("fp32", "int8") if device == "cpu" else ("fp32", "fp16")
+    graphs = {each: bundle.read_graph("both", each) for each in variants if ("both", each) in bundle.graphs}
+    sides = forms(feature_module(model, "both", bundle.tokenizer, bundle.image.size), graphs, device, threads)
+    return sides, bundle.image, bundle.tokenizer.vocabulary, bundle.manifest.parity["graphs"]
+
+
+def untrained(config: Path, device: str, threads: int) -> tuple[dict[str, Side], ImageConfig, int, dict]:
+    """Return the same of a configuration whose fusion layers have random weights."""
+    read = TrainingConfig.read(config)
+    torch.manual_seed(SEED)
+    folder = text_folder(read.text)
+    tokenizer = MaskedTokenizer.from_file(folder / "tokenizer.json", TextConfig(max_length=read.text.max_length))
+    model = MultiExpan(read.model, load_text(read.text, tokenizer.vocabulary), load_vision(read.vision), 100).eval()
+    size = read.vision.size
+    spec = encoder_spec(model.head_rows()[0].shape[1], size)
+    module = feature_module(model, "both", tokenizer, size)
+    graph, _ = fused(export_graph(module, spec, example(tokenizer, size, SEED), read.text.max_length))
+    graphs = {"fp32": cleaned(graph, spec), "int8": cleaned(int8(graph)[0], spec)}
+    return forms(module, graphs, device, threads), ImageConfig(size), tokenizer.vocabulary, {}
+
+
+def forms(module: torch.nn.Module, graphs: dict[str, bytes], device: str, threads: int) -> dict[str, Side]:
     module = module.eval().to(device)
     compiled = torch.compile(module, dynamic=False)
-    variants = ("fp32", "int8") if device == "cpu" else ("fp32", "fp16")
     found = {"torch eager": by_torch(module, device), "torch compiled": by_torch(compiled, device)}
-    for variant in variants:
-        if ("both", variant) in bundle.graphs:
-            session = graph_session(bundle.read_graph("both", variant), (device,), threads)
-            found[f"onnxruntime {variant}"] = lambda feeds, session=session: run_graph(session, feeds)
+    for variant, content in graphs.items():
+        session = graph_session(content, (device,), threads)
+        found[f"onnxruntime {variant}"] = lambda feeds, session=session: run_graph(session, feeds)
     return found
 
 
 def compare(arguments: argparse.Namespace) -> None:
-    bundle = Bundle.open(arguments.bundle)
     clock = time.perf_counter
     if arguments.clock == "cpu":
         arguments.threads, clock = 1, time.thread_time
     torch.set_num_threads(arguments.threads)
-    sides = forms(arguments.run, bundle, arguments.device, arguments.threads)
-    stated = bundle.manifest.parity["graphs"]
+    how = (arguments.device, arguments.threads)
+    if arguments.untrained:
+        sides, image, vocabulary, stated = untrained(arguments.untrained, *how)
+    else:
+        sides, image, vocabulary, stated = trained(arguments.run, arguments.bundle, *how)
+    if arguments.no_compile:
+        del sides["torch compiled"]
     print(f"{arguments.threads} threads, {arguments.clock} clock, L = {LENGTH}, {arguments.turns} turns, medians")
     print("| batch | form | ms | pairs/s | of torch eager | overlap@k | MAP |\n|---|---|---|---|---|---|---|")
     for size in arguments.batches:
-        feeds = pairs(size, bundle.image.size, bundle.tokenizer.vocabulary)
+        feeds = pairs(size, image.size, vocabulary)
         taken: dict[str, list[float]] = {name: [] for name in sides}
         for turn in range(arguments.turns + 2):
             for name, side in sides.items():
@@ -170,13 +200,15 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32, 128])
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--untrained", type=Path)
+    parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
     parser.add_argument("--full-size", action="store_true")
     arguments = parser.parse_args()
     if arguments.full_size:
         full_size(arguments.threads)
-    elif arguments.run is None or arguments.bundle is None:
-        parser.error("RUN and BUNDLE are needed, or --full-size")
+    elif arguments.untrained is None and (arguments.run is None or arguments.bundle is None):
+        parser.error("RUN and BUNDLE are needed, or --untrained, or --full-size")
     else:
         compare(arguments)
 

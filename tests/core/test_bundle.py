@@ -313,6 +313,32 @@ def test_further_graphs_that_take_something_else_are_refused(tmp_path: Path, con
         write_bundle(tmp_path / "c", changed)
 
 
+def test_hostile_further_graphs_are_refused(tmp_path: Path, further: BundleContent) -> None:
+    """What is held against the first graph is held against all: other files, custom operators, links, changes."""
+    name = graph_file("text", "int8")
+    graph = further.further[name]
+    absolute = field(7, field(5, field(13, field(1, b"location") + field(2, b"/etc/hostname"))))
+    for part, message in (
+        (field(7, field(5, EXTERNAL)), "other files"),
+        (absolute, "other files"),
+        (field(7, field(1, field(7, b"evil.ops"))), "custom operators"),
+    ):
+        with pytest.raises(BundleError, match=message):
+            write_bundle(tmp_path / "c", replace(further, further={name: graph + part}))
+    bundle = write_bundle(tmp_path / "c", further)
+    file, outside = bundle.path / name, tmp_path / "outside.onnx"
+    file.rename(outside)
+    with pytest.raises(BundleError, match=f"{name} is missing"):
+        Bundle.open(bundle.path)
+    file.symlink_to(outside)
+    with pytest.raises(BundleError, match=r"leaves .* through a link"):
+        Bundle.open(bundle.path)
+    file.unlink()
+    file.write_bytes(graph[:-1] + b"\0")
+    with pytest.raises(BundleError, match=r"SHA-256"):
+        Bundle.open(bundle.path)
+
+
 @pytest.mark.parametrize("name", ["extra.onnx", "encoder-fp64.onnx", "../encoder-int8.onnx"])
 def test_graphs_of_other_names_are_refused(tmp_path: Path, content: BundleContent, name: str) -> None:
     with pytest.raises(BundleError, match="missing or unknown"):
