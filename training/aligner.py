@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -46,13 +45,10 @@ class Aligner:
         Raises:
             TrainingError: A feature is not finite, or no entity has a part.
         """
-        texts = max(1, len(self._metric.blocks) - 1)  # the last block is the picture's where there are several
-        pictures = len(self._metric.blocks) - texts
-        weights = [1.0 / texts] * texts + [self._settings.picture_weight] * pictures
-        alignment = Alignment(self._moments(texts), max(self._metric.widths), weights)
+        width = max(self._metric.widths)
+        alignment = Alignment(self._moments(), width, self._settings.picture_weight)
         if self._settings.within:
-            regularisation = self._settings.within_regularisation
-            alignment.within([regularisation[0]] * texts + [regularisation[-1]] * pictures)
+            alignment.within(self._settings.within_regularisation)
             trained = _table(alignment.fitted())
         for _ in range(self._settings.rounds):
             alignment.between(self._neighbours(trained), self._settings.regularisation)
@@ -68,12 +64,14 @@ class Aligner:
         found[table.entities, : nearest.shape[1]] = nearest
         return found
 
-    def _moments(self, texts: int) -> list[Moments]:
-        edges = np.cumsum([0, *self._metric.blocks]).tolist()
-        blocks = [slice(first, last) for first, last in pairwise(edges)]
-        if len(blocks) == 1:
-            return [self._moments_of("both", blocks[0])]
-        return [self._moments_of("text" if place < texts else "picture", each) for place, each in enumerate(blocks)]
+    def _moments(self) -> list[Moments]:
+        blocks = self._metric.blocks
+        edges = np.cumsum([0, *blocks])
+        shown: tuple[Shown, ...] = ("both",) if len(blocks) == 1 else ("text", "picture")
+        return [
+            self._moments_of(part, slice(first, last))
+            for part, first, last in zip(shown, edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+        ]
 
     def _moments_of(self, shown: Shown, block: slice) -> Moments:
         rows, counts = chosen_samples(self._samples, shown, None, 0)

@@ -90,19 +90,20 @@ class Alignment:
     """The maps of all parts, fitted one step after the other.
 
     Args:
-        parts: What is known of each part.
+        parts: What is known of each part, the text's first where there are two.
         width: Most columns of a part's feature.
-        weights: How much each part's standardised score counts.
+        picture_weight: How much the second part's standardised score counts beside the first's.
     """
 
-    def __init__(self, parts: Sequence[Moments], width: int, weights: Sequence[float]) -> None:
-        self._parts, self._width, self._weights = parts, width, weights
+    def __init__(self, parts: Sequence[Moments], width: int, picture_weight: float) -> None:
+        self._parts, self._width, self._picture_weight = parts, width, picture_weight
         self._centres = [part.means[part.present].mean(axis=0) for part in parts]
         self._maps = [np.eye(part.means.shape[1]) for part in parts]
 
     def within(self, regularisation: Sequence[float]) -> None:
-        """Whiten each part by the scatter within entities; one regularisation per part."""
-        for place, (part, own) in enumerate(zip(self._parts, regularisation, strict=True)):
+        """Whiten each part by the scatter within entities; one regularisation per part, the last for all further."""
+        for place, part in enumerate(self._parts):
+            own = regularisation[min(place, len(regularisation) - 1)]
             self._maps[place] = self._maps[place] @ whitening(part.scatter, own)
 
     def between(self, neighbours: Int64, regularisation: float) -> None:
@@ -115,10 +116,11 @@ class Alignment:
         """Return the parts, their widths cut to what tells most entities apart, their scores standardised alike."""
         found = [self._cut(place) for place in range(len(self._parts))]
         scales = [1.0 / _deviation(each.rows, part.present) for each, part in zip(found, self._parts, strict=True)]
+        weights = (1.0, *[self._picture_weight] * (len(found) - 1))
         # The score is an inner product of features and rows, so each carries the root of a part's weight.
         return [
             Aligned(root * each.matrix, root * each.offset, root * each.means, root * each.rows)
-            for each, root in zip(found, np.sqrt(np.multiply(scales, self._weights)), strict=True)
+            for each, root in zip(found, np.sqrt(np.multiply(scales, weights)), strict=True)
         ]
 
     def _mapped(self, place: int) -> Float64:

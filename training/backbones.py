@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from entity_expand.errors import ConfigError, MissingExtraError
 from entity_expand.image import ImageConfig
-from training.config import TextSettings, VisionSettings
+from training.config import ALL_LAYERS, TextSettings, VisionSettings
 from training.text import TextEncoder
 from training.vision import SmallNetwork, VisionTokens
 
@@ -92,8 +92,9 @@ def load_text(settings: TextSettings, vocabulary: int) -> TextEncoder:
     transformers = _import("transformers", "transformers", "train")
     folder = text_folder(settings)
     if folder is None:
-        return _encoder(transformers.AutoModel.from_config(_scratch_text(settings, vocabulary)), settings)
-    return _checked(_encoder(load_encoder(folder, "text.backbone"), settings), settings)
+        model = transformers.AutoModel.from_config(_scratch_text(settings, vocabulary))
+        return _words_frozen(TextEncoder(model, ALL_LAYERS), settings)
+    return _checked(TextEncoder(load_encoder(folder, "text.backbone"), settings.trained_layers), settings)
 
 
 def text_like(settings: TextSettings, description: dict[str, Any]) -> TextEncoder:
@@ -109,11 +110,10 @@ def text_like(settings: TextSettings, description: dict[str, Any]) -> TextEncode
         model = transformers.AutoModel.from_config(config, dtype=torch.float32)
     except (KeyError, TypeError, ValueError) as problem:
         raise ConfigError(f"The text encoder's description is unusable: {problem}") from problem
-    return _encoder(model.eval(), settings)
+    return _words_frozen(TextEncoder(model.eval(), settings.trained_layers), settings)
 
 
-def _encoder(model: nn.Module, settings: TextSettings) -> TextEncoder:
-    encoder = TextEncoder(model, settings.trained_layers, settings.read_layers)
+def _words_frozen(encoder: TextEncoder, settings: TextSettings) -> TextEncoder:
     if settings.vectors is not None and not settings.train_vectors:
         encoder.freeze_words()
     return encoder

@@ -53,8 +53,6 @@ def text_cache(
         "layers": encoder.frozen_layers,
         "weights": state_hash(frozen) if encoder.frozen else None,
     }
-    if encoder.read_layers:
-        key["read"] = list(encoder.read_layers)
 
     def build(folder: Path) -> None:
         if not (folder / "offsets.npy").is_file():

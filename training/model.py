@@ -25,13 +25,9 @@ BARE = 3
 
 
 class TextPart(Protocol):
-    """What the model needs of its text encoder; `training.text.TextEncoder` has it.
-
-    Its states of width D are those of `parts` layers side by side.
-    """
+    """What the model needs of its text encoder; `training.text.TextEncoder` has it."""
 
     width: int
-    parts: int
     words: Tensor
 
     def __call__(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
@@ -63,16 +59,15 @@ class EntityHead(nn.Module):
         channels: C, width of the vision backbone's tokens.
         vocabulary: V.
         config: Sizes and form.
-        parts: Of how many layers the text's states are.
     """
 
-    def __init__(self, width: int, channels: int, vocabulary: int, config: ModelConfig, parts: int = 1) -> None:
+    def __init__(self, width: int, channels: int, vocabulary: int, config: ModelConfig) -> None:
         super().__init__()
         drop = nn.Dropout(config.head_dropout)
         self.trunk: nn.Module
         blocks: tuple[int, ...]
         if config.fusion == "pooled":
-            blocks, self.trunk = (*[2 * width // parts] * parts, channels), nn.Identity()
+            blocks, self.trunk = (2 * width, channels), nn.Identity()
         elif config.fusion == "experts":
             blocks, self.trunk = (width, width), Experts(width, config.head_dropout)
         else:
@@ -146,7 +141,7 @@ class MultiExpan(nn.Module):
             self.visual_position = nn.Parameter(torch.randn(1, cast(VisionPart, vision).count, width))
             self.visual_transformer = Transformer(width, config.visual_layers, config)
             self.cross_transformer = Transformer(width, config.cross_layers, config)
-        self.head = EntityHead(width, channels, vocabulary, config, cast(TextPart, text).parts)
+        self.head = EntityHead(width, channels, vocabulary, config)
         wide = {"cross": width, "experts": 2 * width, "pooled": 2 * width + channels}[config.fusion]
         self.projection_head = _projection_head(wide)
         self.cluster_head = _cluster_head(wide, config.clusters)
@@ -215,9 +210,7 @@ class MultiExpan(nn.Module):
             return self.cross_transformer.row(states, keys, mask_position)
         at_mask = states.gather(1, mask_position[:, None, None].expand(-1, 1, states.shape[2]))[:, 0]
         mean = (states * keys[:, :, None]).sum(1) / keys.sum(1, keepdim=True)
-        parts = cast(TextPart, self.text).parts
-        by_layer = [each.reshape(each.shape[0], parts, -1) for each in (at_mask, mean)]  # (B, parts, D / parts) each
-        return torch.cat(by_layer, dim=2).flatten(1)  # (B, 2 D), layer by layer
+        return torch.cat([at_mask, mean], dim=1)
 
     def encode(
         self, input_ids: Tensor, attention_mask: Tensor, mask_position: Tensor, pixels: Tensor, image_present: Tensor

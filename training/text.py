@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
-from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -29,46 +27,29 @@ class TextEncoder(nn.Module):
     Args:
         model: A BERT-like model: `embeddings`, and one `nn.ModuleList` of layers.
         trained_layers: How many of the last layers are trained; -1 trains everything.
-        read_layers: Layers, counted from 1, rising, whose output is read too: states are then (B, L, D) of each, side
-            by side, the last layer's last. With some, either all layers are trained or none.
 
     Attributes:
-        width: D of all states that are read together.
-        read_layers: As given.
-        parts: Of how many layers the states are.
+        width: D.
         frozen_layers: How many layers are frozen (with the embeddings), or -1 if nothing is.
 
     Raises:
         ConfigError: The model has fewer layers, or cannot be cut between its layers.
     """
 
-    def __init__(self, model: nn.Module, trained_layers: int, read_layers: Sequence[int] = ()) -> None:
+    def __init__(self, model: nn.Module, trained_layers: int) -> None:
         super().__init__()
         inner: Any = model
         if isinstance(getattr(inner, "pooler", None), nn.Module):
             inner.pooler = None
         self.model = inner
-        self.read_layers, self.parts = tuple(read_layers), len(read_layers) + 1
-        self.width: int = inner.config.hidden_size * self.parts
+        self.width: int = inner.config.hidden_size
         path, layers = _find_layers(inner)
         if trained_layers > len(layers):
             raise ConfigError(f"text.trained_layers is {trained_layers}, but there are {len(layers)} layers.")
         self.frozen_layers = ALL_LAYERS if trained_layers == ALL_LAYERS else len(layers) - trained_layers
-        if any(read >= len(layers) for read in read_layers):
-            raise ConfigError(
-                f"text.read_layers is {list(read_layers)}, but only layers before the last of {len(layers)} count."
-            )
         # Views that share the layers; kept out of the module tree so that every weight has one name.
-        self._stages: tuple[Any, ...] = ()
         self._lower: tuple[Any, ...] = ()
         self._upper: tuple[Any, ...] = ()
-        if read_layers:
-            edges = [0, *read_layers, len(layers)]
-            self._stages = tuple(
-                _with_layers(inner, path, layers[first:last]) for first, last in itertools.pairwise(edges)
-            )
-            for stage in self._stages[1:]:
-                stage._modules["embeddings"] = _PassThrough()
         if self.frozen_layers != ALL_LAYERS:
             inner.requires_grad_(False)
             for layer in layers[self.frozen_layers :]:
@@ -104,15 +85,11 @@ class TextEncoder(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Map (B, L) int64 ids and mask to (B, L, D) states."""
-        if self._stages:
-            return self._read(input_ids, attention_mask)
         states: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         return states
 
     def lower(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Run the frozen part alone: (B, L) ids -> (B, L, D)."""
-        if self._stages:  # nothing is trained, so this is all of it
-            return self._read(input_ids, attention_mask)
         states: Tensor = self._lower[0](input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         return states
 
@@ -120,14 +97,6 @@ class TextEncoder(nn.Module):
         """Run the trained layers alone on the frozen part's output: (B, L, D) -> (B, L, D)."""
         out: Tensor = self._upper[0](inputs_embeds=states, attention_mask=attention_mask).last_hidden_state
         return out
-
-    def _read(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Run stage after stage, and return the output of each side by side."""
-        found: list[Tensor] = []
-        for stage in self._stages:
-            given = {"inputs_embeds": found[-1]} if found else {"input_ids": input_ids}
-            found.append(stage(**given, attention_mask=attention_mask).last_hidden_state)
-        return torch.cat(found, dim=-1)
 
     def _check_cut(self) -> None:
         """Compare both parts with the whole once, because some models do more than a chain of layers."""

@@ -37,7 +37,7 @@ def start_words(encoder: TextEncoder, choice: str, tokenizer: Path) -> None:
         pretrained = load_encoder(folder, "text.vectors").eval()
     spelled = [piece.removeprefix("##") for piece in pieces.values()]
     raw = mean_states(pretrained, whole_ids(folder / "tokenizer.json", spelled, _LENGTH))  # (V, C)
-    vectors = principal(raw, encoder.words.shape[1])  # (V, D)
+    vectors = principal(raw, encoder.width)  # (V, D)
     with torch.no_grad():
         weight: Tensor = encoder.model.get_input_embeddings().weight
         weight[torch.tensor(list(pieces))] = vectors.to(weight)

@@ -176,7 +176,7 @@ def test_a_corpus_without_the_entities_is_refused(tmp_path: Path, corpus: Corpus
 
 
 @pytest.mark.parametrize(
-    ("fusion", "split", "width"), [("cross", "train", 16), ("experts", "*", 32), ("pooled", "*", 2 * 12 + 8)]
+    ("fusion", "split", "width"), [("cross", "train", 16), ("experts", "*", 32), ("pooled", "*", 12 + 8)]
 )
 def test_the_command_exports_a_trained_checkpoint(
     tmp_path: Path, corpus: Corpus, fusion: str, split: str, width: int
@@ -184,8 +184,7 @@ def test_the_command_exports_a_trained_checkpoint(
     aligned = fusion == "pooled"
     config = TrainingConfig(
         text=TextSettings(
-            backbone="scratch", vocabulary=64, width=16, layers=2 if aligned else 1, heads=2, mlp=16, max_length=16,
-            trained_layers=-1, read_layers=(1,) if aligned else (),
+            backbone="scratch", vocabulary=64, width=16, layers=1, heads=2, mlp=16, max_length=16, trained_layers=-1
         ),
         vision=VisionSettings(backbone="scratch", trained=True, size=16, widths=(8,)),
         model=ModelConfig(

@@ -15,7 +15,7 @@ from entity_expand.corpus import Query, write_queries, write_truth
 from entity_expand.errors import ConfigError
 from training.alignment import Alignment, Moments, neighbour_scatter, whitening
 from training.checkpoint import load_checkpoint, newest
-from training.config import TextSettings, TrainingConfig
+from training.config import TrainingConfig
 from training.loop import train
 from training.metric import Metric
 
@@ -75,7 +75,7 @@ def _purity(rows, label):
 def test_scatter_within_entities_says_which_directions_are_noise():
     label, means = _classes(noise=2.0)
     scatter = np.diag([0.01] * 3 + [4.0] * 5)
-    alignment = Alignment([Moments(means, np.ones(40, dtype=bool), scatter)], 8, (1.0,))
+    alignment = Alignment([Moments(means, np.ones(40, dtype=bool), scatter)], 8, 1.0)
     (before,) = alignment.fitted()
     alignment.within((0.001,))
     (after,) = alignment.fitted()
@@ -86,7 +86,7 @@ def test_neighbours_teach_one_part_what_the_other_knows():
     label, clear = _classes(noise=0.1)
     _, dim = _classes(noise=1.5, seed=4)
     here, flat = np.ones(40, dtype=bool), np.eye(8)
-    alignment = Alignment([Moments(clear, here, flat), Moments(dim, here, flat)], 8, (1.0, 1.0))
+    alignment = Alignment([Moments(clear, here, flat), Moments(dim, here, flat)], 8, 1.0)
     before = alignment.fitted()
     cosines = before[0].rows @ before[0].rows.T
     np.fill_diagonal(cosines, -np.inf)
@@ -99,7 +99,7 @@ def test_what_is_fitted_fits_together():
     random = np.random.default_rng(5)
     means, present = random.normal(size=(12, 6)), np.arange(12) != 4
     means[4] = 0.0
-    alignment = Alignment([Moments(means, present, _scatter(random, 6))] * 2, 5, (1.0, 0.25))
+    alignment = Alignment([Moments(means, present, _scatter(random, 6))] * 2, 5, 0.25)
     alignment.within((0.1, 0.1))
     text, picture = alignment.fitted()
     assert text.matrix.shape == (5, 6)
@@ -185,8 +185,3 @@ def test_settings_that_do_not_fit_together(settings_file, model, extra, message)
     path.write_text(path.read_text().replace("[model]\n", f"[model]\n{model}"))
     with pytest.raises(ConfigError, match=message):
         TrainingConfig.read(path)
-
-
-def test_layers_are_read_by_pooled_models_alone():
-    with pytest.raises(ConfigError, match=r"is for model\.fusion = 'pooled', not 'cross'"):
-        TrainingConfig(text=TextSettings(trained_layers=0, read_layers=(2,)))

@@ -102,8 +102,6 @@ def test_the_example_files_are_valid(name):
         (TextSettings, {"backbone": "scratch", "trained_layers": 1}),
         (TextSettings, {"backbone": "scratch", "trained_layers": -1, "width": 30, "heads": 4}),
         (TextSettings, {"vectors": "minilm"}),
-        (TextSettings, {"read_layers": (2,)}),
-        (TextSettings, {"trained_layers": 0, "read_layers": (4, 2)}),
         (VisionSettings, {"backbone": "scratch"}),
         (VisionSettings, {"tokens": "patches", "size": 100}),
         (VisionSettings, {"tokens": "patches", "size": 96, "pool": 2}),

@@ -48,42 +48,6 @@ def test_lower_and_upper_layers_together_are_the_whole(name, trained):
     assert layers == set(range(3 - trained, 3))
 
 
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("trained", [0, -1])
-def test_further_layers_are_read_beside_the_last(name, trained):
-    torch.manual_seed(0)
-    model = MODELS[name]().eval()
-    ids, mask = _inputs()
-    with torch.no_grad():
-        every = model(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states
-        encoder = TextEncoder(model, trained, (1, 2)).eval()
-        states = encoder(ids, mask)
-        cut = states if trained else encoder.upper(encoder.lower(ids, mask), mask)
-    assert (encoder.width, encoder.parts) == (3 * 16, 3)
-    wanted = torch.cat(every[1:], dim=-1)
-    assert torch.equal(states[mask.bool()], wanted[mask.bool()]) and torch.equal(cut, states)
-    with pytest.raises(ConfigError, match="only layers before the last of 3"):
-        TextEncoder(MODELS[name](), trained, (1, 3))
-
-
-def test_a_pooled_feature_has_its_layers_side_by_side():
-    torch.manual_seed(0)
-    config = ModelConfig(fusion="pooled", clusters=3)
-    vision = VisionTokens(SmallNetwork((4,)), size=8, tokens="map")
-    model = MultiExpan(config, TextEncoder(MODELS["bert"](), 0, (1,)), vision, 5).eval()
-    ids, mask = _inputs()
-    position, present = torch.tensor([0, 2, 1]), torch.ones(3)
-    with torch.no_grad():
-        states = model.text(ids, mask)
-        g = model.feature(ids, mask, position, torch.zeros(3, 3, 8, 8), present)
-    keys = mask[:, :, None].float()
-    for layer, own in enumerate(states.split(16, dim=-1)):
-        at_mask, mean = g[:, 32 * layer : 32 * (layer + 1)].split(16, dim=1)
-        assert torch.equal(at_mask, own[torch.arange(3), position])
-        assert torch.allclose(mean, (own * keys).sum(1) / keys.sum(1))
-    assert g.shape == (3, 2 * 32 + 4)
-
-
 def test_frozen_layers_stay_in_evaluation_mode():
     encoder = TextEncoder(MODELS["bert"]().eval(), 1).train()
     flags = [layer.training for layer in encoder.model.encoder.layer]

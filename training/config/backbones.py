@@ -20,8 +20,6 @@ class TextSettings:
         form: "wordpiece", or "whole_word" as in the paper's code.
         max_length: Longest sequence in ids; longer sentences are cropped around the mask.
         trained_layers: How many of the last layers are trained; -1 trains all and the embeddings.
-        read_layers: Further layers, counted from 1, whose output is read beside the last one's; for fusion = "pooled",
-            with all layers trained or none.
         train_vectors: Train the words that `vectors` started; otherwise they stay, so that words which training
             never sees keep their place among the others.
         vocabulary, width, layers, heads, mlp, dropout: Sizes of a "scratch" encoder, unused by others.
@@ -33,7 +31,6 @@ class TextSettings:
     form: Literal["wordpiece", "whole_word"] = "wordpiece"
     max_length: int = setting(128, low=3, high=8192)
     trained_layers: int = setting(1, low=ALL_LAYERS)
-    read_layers: tuple[int, ...] = setting((), low=1)
     vocabulary: int = setting(4000, low=32)
     width: int = setting(128, low=8)
     layers: int = setting(2, low=1)
@@ -47,10 +44,6 @@ class TextSettings:
         check(self)
         if self.vectors is not None and self.backbone != "scratch":
             raise ConfigError(f"vectors is {self.vectors!r}, but is for backbone = 'scratch' alone; leave it out.")
-        if list(self.read_layers) != sorted(set(self.read_layers)):
-            raise ConfigError(f"read_layers must rise, and name no layer twice: {list(self.read_layers)}.")
-        if self.read_layers and self.trained_layers not in (0, ALL_LAYERS):
-            raise ConfigError(f"read_layers needs trained_layers = 0 or -1, not {self.trained_layers}.")
         if self.backbone == "scratch" and self.trained_layers != ALL_LAYERS:
             raise ConfigError("trained_layers must be -1 with backbone = 'scratch': there is nothing to freeze.")
         if self.backbone == "scratch" and self.width % self.heads:

@@ -41,8 +41,6 @@ class TrainingConfig:
             raise ConfigError("[align] fits the metric, so it needs model.metric_width, such as 512.")
         if not self.loop.epochs and not self.align.within:
             raise ConfigError("loop.epochs is 0, so nothing would be trained; set align.within = true, or train.")
-        if self.text.read_layers and self.model.fusion != "pooled":
-            raise ConfigError(f"text.read_layers is for model.fusion = 'pooled', not {self.model.fusion!r}.")
         further = [name for name in ("words", "matching", "image_text") if getattr(self.tasks, name)]
         if self.model.fusion == "pooled" and further:
             raise ConfigError(f"A pooled model has no rows for the tasks {further}; use fusion 'cross' or 'experts'.")
