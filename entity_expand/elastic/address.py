@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 from entity_expand.config import from_mapping
 from entity_expand.errors import ConfigError
 from entity_expand.files import read_capped
+from entity_expand.web.address import PORTS, address_parts
 
 NAME_BYTES = 200
 """Longest name of an index, in bytes of UTF-8: the server's 255 less room for the endings of its versions."""
 VARIABLES = "ENTITY_EXPAND_ELASTIC_"
 FILE_VARIABLE = VARIABLES + "CREDENTIALS"
 _FILE_CAP = 1 << 16
-_PORTS = {"http": 80, "https": 443}
 _PLACES = f"{VARIABLES}API_KEY, or {VARIABLES}USER and {VARIABLES}PASSWORD, or a file named by {FILE_VARIABLE}"
 
 
@@ -72,19 +72,14 @@ def parse_address(text: str) -> Address:
         raise ConfigError(f"{text!r} is no address of a server; expected https://host:9200/NAME.")
     if "@" in text:  # anything may be part of a password, so nothing of the text is repeated
         raise ConfigError(f"The server's address has credentials in it. Leave them out; give them as {_PLACES}.")
-    try:
-        parts = urlsplit(text)
-        host, port = parts.hostname, parts.port
-    except ValueError as problem:
-        raise ConfigError(f"{text!r} is no address of a server: {problem}.") from problem
-    if not host or re.search(r"[\s\x00-\x1f\x7f]", text) or parts.query or parts.fragment:
-        raise ConfigError(f"{text!r} is no address of a server; expected https://host:9200/NAME and nothing after it.")
+    expected = "expected https://host:9200/NAME and nothing after it"
+    parts = address_parts(text, "a server", expected, PORTS, path=True)
     prefix, _, name = parts.path.rstrip("/").rpartition("/")
     if not name:
         raise ConfigError(f"{text!r} names no index; expected https://host:9200/NAME.")
     check_name(name)
-    host = f"[{host}]" if ":" in host else host
-    return Address(f"{parts.scheme}://{host}:{port or _PORTS[parts.scheme]}{prefix.rstrip('/')}", name)
+    url = f"{parts.scheme}://{parts.host}:{parts.port or PORTS[parts.scheme]}{prefix.rstrip('/')}"
+    return Address(url, name)
 
 
 def check_name(name: str) -> None:

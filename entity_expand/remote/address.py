@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from entity_expand.elastic.address import Address, Credentials, is_address
 from entity_expand.errors import ConfigError
+from entity_expand.web.address import PORTS, address_parts
 
 KEY_VARIABLE = "ENTITY_EXPAND_SERVICE_API_KEY"
 
@@ -25,16 +25,8 @@ def parse_service(text: str) -> Address:
     """
     if "@" in text:  # anything may be part of a password, so nothing of the text is repeated
         raise ConfigError(f"The service's address has credentials in it. Leave them out; set {KEY_VARIABLE}.")
-    try:
-        parts = urlsplit(text)
-        host, port = parts.hostname, parts.port
-    except ValueError as problem:
-        raise ConfigError(f"{text!r} is no address of a service: {problem}.") from problem
-    beside = parts.path.strip("/") or parts.query or parts.fragment
-    if parts.scheme not in ("http", "https") or not host or beside or re.search(r"[\s\x00-\x1f\x7f]", text):
-        raise ConfigError(f"{text!r} is no address of a service; expected http://host:8080.")
-    name = f"[{host}]" if ":" in host else host
-    return Address(f"{parts.scheme}://{name}:{port or {'http': 80, 'https': 443}[parts.scheme]}", "")
+    parts = address_parts(text, "a service", "expected http://host:8080", PORTS)
+    return Address(f"{parts.scheme}://{parts.host}:{parts.port or PORTS[parts.scheme]}", "")
 
 
 def service_credentials(given: Credentials | None, address: Address, environ: Mapping[str, str]) -> Credentials:

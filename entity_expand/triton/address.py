@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from entity_expand.errors import ConfigError
+from entity_expand.web.address import address_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +52,6 @@ def parse_triton(text: str) -> TritonAddress:
     expected = "expected triton://HOST:8001 or triton+http://HOST:8000, with +tls, +https or +shm instead where wanted"
     if "@" in text:
         raise ConfigError(f"The address of a Triton server has no credentials; {expected}.")
-    try:
-        parts = urlsplit(text)
-        host, port = parts.hostname, parts.port
-    except ValueError as problem:
-        raise ConfigError(f"{text!r} is no address of a Triton server: {problem}.") from problem
-    beside = parts.path.strip("/") or parts.query or parts.fragment
-    if parts.scheme not in _WAYS or not host or beside or re.search(r"[\s\x00-\x1f\x7f]", text):
-        raise ConfigError(f"{text!r} is no address of a Triton server; {expected}.")
+    parts = address_parts(text, "a Triton server", expected, _WAYS)
     usual, way = _WAYS[parts.scheme]
-    return TritonAddress(text, f"{f'[{host}]' if ':' in host else host}:{port or usual}", **way)
+    return TritonAddress(text, f"{parts.host}:{parts.port or usual}", **way)
