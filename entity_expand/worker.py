@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
 from typing import Any, Generic, Protocol, TypeVar
 
-from entity_expand.errors import DeadlineError, StoreError, UnreachableError
+from entity_expand.errors import ConfigError, DeadlineError, StoreError, UnreachableError
 from entity_expand.sending import Deadline
 
 T = TypeVar("T")
@@ -31,6 +31,38 @@ class Closable(Protocol):
 
 
 C = TypeVar("C", bound=Closable)
+
+
+class OneLoop:
+    """Keeps a connection to one event loop, that of its first use, until it is closed.
+
+    Args:
+        url: Where the connection goes, for messages.
+        what: What belongs to the loop, for messages.
+
+    Attributes:
+        closed: Whether it is not to be used any more.
+    """
+
+    def __init__(self, url: str, what: str = "A connection") -> None:
+        self._url, self._what = url, what
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.closed = False
+
+    def check(self) -> None:
+        """See that the connection may be used here and now.
+
+        Raises:
+            StoreError: It was closed.
+            ConfigError: It belongs to another event loop.
+        """
+        if self.closed:
+            raise StoreError(f"The connection to {self._url} was closed; open another.")
+        loop = asyncio.get_running_loop()
+        self._loop = self._loop or loop
+        if self._loop is not loop:
+            raise ConfigError(f"{self._what} belongs to one event loop; open another one for this loop.")
+
 
 _GRACE = 0.1
 _CLOSING = 2.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Generator
 from types import TracebackType
@@ -11,9 +10,8 @@ from typing import TypeVar
 from entity_expand.elastic.address import Address, Credentials
 from entity_expand.elastic.client import Client
 from entity_expand.elastic.exchange import Answer, Call
-from entity_expand.errors import ConfigError, StoreError
-from entity_expand.sending import Deadline, persist
-from entity_expand.worker import SharedWorker
+from entity_expand.sending import Deadline, one_by_one, one_by_one_async, persist
+from entity_expand.worker import OneLoop, SharedWorker
 
 __all__ = ["Answer", "AsyncConnection", "Call", "Connection", "Deadline", "drive", "drive_async"]
 
@@ -51,8 +49,7 @@ class AsyncConnection:
         self.address = address
         self._client = Client(address, credentials or Credentials(), response_cap)
         self._random = random.Random(seed)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._closed = False
+        self._loop = OneLoop(address.url, "An AsyncConnection")
 
     async def send(self, call: Call, deadline: Deadline) -> Answer:
         """Send a call and return its answer, a success or a status that the call accepts.
@@ -69,7 +66,7 @@ class AsyncConnection:
         media, content = call.content()
 
         async def once(_: float) -> Answer:
-            self._check_usable()
+            self._loop.check()
             return await self._client.send(call, media, content)
 
         what = f"{self.address.url} gave no answer to {call}"
@@ -82,12 +79,12 @@ class AsyncConnection:
 
     async def close(self) -> None:
         """Close; calls under way fail. May be called again."""
-        self._closed = True
+        self._loop.closed = True
         await self._client.close()
 
     def abandon(self) -> None:
         """Forget all connections without touching them, in a process that did not open them."""
-        self._closed = True
+        self._loop.closed = True
         self._client.abandon()
 
     async def __aenter__(self) -> AsyncConnection:
@@ -97,15 +94,6 @@ class AsyncConnection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-    def _check_usable(self) -> None:
-        if self._closed:
-            raise StoreError(f"The connection to {self.address.url} was closed; open another.")
-        loop = asyncio.get_running_loop()
-        if self._loop is None:
-            self._loop = loop
-        if self._loop is not loop:
-            raise ConfigError("An AsyncConnection belongs to one event loop; open another one for this loop.")
 
 
 class Connection:
@@ -148,33 +136,9 @@ class Connection:
 
 def drive(connection: Connection, operation: Generator[Call, Answer, T], deadline: Deadline) -> T:
     """Run an operation that yields calls and is sent their answers; errors of a call are raised at its `yield`."""
-    try:
-        call = next(operation)
-        while True:
-            try:
-                answer = connection.send(call, deadline)
-            except StoreError as problem:
-                call = operation.throw(problem)
-            else:
-                call = operation.send(answer)
-    except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
-    finally:
-        operation.close()
+    return one_by_one(operation, lambda call: connection.send(call, deadline))
 
 
 async def drive_async(connection: AsyncConnection, operation: Generator[Call, Answer, T], deadline: Deadline) -> T:
     """Run an operation on an `AsyncConnection`; see `drive`."""
-    try:
-        call = next(operation)
-        while True:
-            try:
-                answer = await connection.send(call, deadline)
-            except StoreError as problem:
-                call = operation.throw(problem)
-            else:
-                call = operation.send(answer)
-    except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
-    finally:
-        operation.close()
+    return await one_by_one_async(operation, lambda call: connection.send(call, deadline))

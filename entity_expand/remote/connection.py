@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 from dataclasses import dataclass
@@ -10,10 +9,11 @@ from typing import Any
 
 from entity_expand._version import __version__
 from entity_expand.elastic.address import Address, Credentials
-from entity_expand.errors import ConfigError, StoreError, UnreachableError
+from entity_expand.errors import UnreachableError
 from entity_expand.remote.answers import parsed, refused
 from entity_expand.sending import Again, Deadline, FailedError, Failure, persist
 from entity_expand.web.pool import BrokenError, Pool, trusted
+from entity_expand.worker import OneLoop
 
 RESPONSE_CAP = 256 << 20
 
@@ -53,8 +53,7 @@ class RemoteConnection:
         if credentials.api_key:
             self._headers["authorization"] = f"Bearer {credentials.api_key}"
         self._random = random.Random(seed)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._closed = False
+        self._loop = OneLoop(address.url)
 
     @property
     def url(self) -> str:
@@ -75,7 +74,7 @@ class RemoteConnection:
         body = None if asked.body is None else json.dumps(asked.body, separators=(",", ":")).encode()
 
         async def once(_: float) -> Any:
-            self._check_usable()
+            self._loop.check()
             return await self._once(asked, body)
 
         return await persist(
@@ -103,18 +102,10 @@ class RemoteConnection:
 
     async def close(self) -> None:
         """Close; requests under way fail. May be called again."""
-        self._closed = True
+        self._loop.closed = True
         await self._pool.close()
 
     def abandon(self) -> None:
         """Forget all connections without touching them, in a process that did not open them."""
-        self._closed = True
+        self._loop.closed = True
         self._pool.abandon()
-
-    def _check_usable(self) -> None:
-        if self._closed:
-            raise StoreError(f"The connection to {self.url} was closed; open another.")
-        loop = asyncio.get_running_loop()
-        self._loop = self._loop or loop
-        if self._loop is not loop:
-            raise ConfigError("A connection belongs to one event loop; open another one for this loop.")

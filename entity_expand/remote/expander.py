@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import tempfile
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from entity_expand.elastic.address import Credentials
-from entity_expand.errors import EntityExpandError, QueryError, StoreError
+from entity_expand.errors import QueryError, StoreError
 from entity_expand.expander import Expander
 from entity_expand.explain.about import Explanation, SetExplanation
 from entity_expand.files import write_bytes
@@ -22,7 +21,7 @@ from entity_expand.remote.address import parse_service, service_credentials
 from entity_expand.remote.calls import Calls
 from entity_expand.remote.connection import Asked, RemoteConnection
 from entity_expand.results import Expansion
-from entity_expand.sending import Deadline
+from entity_expand.sending import Deadline, one_by_one, one_by_one_async
 from entity_expand.stores.base import AsyncReader, Evidence, Reader
 from entity_expand.types import Entity
 from entity_expand.worker import SharedWorker
@@ -155,20 +154,8 @@ class RemoteExpander(Expander):
         return path
 
     def _call(self, steps: Calls[T], timeout: float | None) -> T:
-        """Run requests one after the other; errors of a request are raised at its `yield`."""
         deadline = Deadline.after(TIMEOUT if timeout is None else timeout)
-        with contextlib.closing(steps):
-            try:
-                asked = next(steps)
-                while True:
-                    try:
-                        answer = self._send(asked, deadline)
-                    except EntityExpandError as problem:
-                        asked = steps.throw(problem)
-                    else:
-                        asked = steps.send(answer)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
+        return one_by_one(steps, lambda asked: self._send(asked, deadline))
 
     def _send(self, asked: Asked, deadline: Deadline) -> Any:
         return self._worker.run(lambda connection: connection.send(asked, deadline), deadline)
@@ -242,15 +229,4 @@ class AsyncRemoteExpander(AsyncExpander):
 
     async def _call(self, steps: Calls[T], timeout: float | None) -> T:
         deadline = Deadline.after(TIMEOUT if timeout is None else timeout)
-        with contextlib.closing(steps):
-            try:
-                asked = next(steps)
-                while True:
-                    try:
-                        answer = await self._connection.send(asked, deadline)
-                    except EntityExpandError as problem:
-                        asked = steps.throw(problem)
-                    else:
-                        asked = steps.send(answer)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
+        return await one_by_one_async(steps, lambda asked: self._connection.send(asked, deadline))

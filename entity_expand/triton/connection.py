@@ -8,7 +8,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
-from entity_expand.errors import ConfigError, ServerError, StoreError
+from entity_expand.errors import ServerError
 from entity_expand.sending import Again, Deadline, FailedError, Failure, persist
 from entity_expand.triton.address import TritonAddress
 from entity_expand.triton.client import Client, Request
@@ -16,6 +16,7 @@ from entity_expand.triton.models import Model, Served, check_served
 from entity_expand.triton.shared import Block, needed
 from entity_expand.triton.translate import LostMemoryError
 from entity_expand.types import AnyArray
+from entity_expand.worker import OneLoop
 
 T = TypeVar("T")
 
@@ -36,8 +37,7 @@ class TritonConnection:
         self._client = Client(address)
         self._random = random.Random(seed)
         self._blocks: list[Block] = []
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._closed = False
+        self._loop = OneLoop(address.url)
 
     @property
     def url(self) -> str:
@@ -88,7 +88,7 @@ class TritonConnection:
 
     async def close(self) -> None:
         """Close; requests under way fail. May be called again."""
-        self._closed = True
+        self._loop.closed = True
         for block in self._blocks:
             with contextlib.suppress(FailedError, LostMemoryError, TimeoutError):
                 async with asyncio.timeout(1):
@@ -99,16 +99,11 @@ class TritonConnection:
 
     def abandon(self) -> None:
         """Forget all connections without touching them, in a process that did not open them."""
-        self._closed, self._blocks = True, []
+        self._loop.closed, self._blocks = True, []
         self._client.abandon()
 
     async def _persist(self, once: Callable[[float], Awaitable[T]], model: Model, deadline: Deadline) -> T:
-        if self._closed:
-            raise StoreError(f"The connection to {self.url} was closed; open another.")
-        loop = asyncio.get_running_loop()
-        self._loop = self._loop or loop
-        if self._loop is not loop:
-            raise ConfigError("A connection belongs to one event loop; open another one for this loop.")
+        self._loop.check()
         return await persist(once, f"{self.url} gave no answer for {model}", deadline, self._random)
 
     async def _through_memory(self, model: Model, wire: Mapping[str, AnyArray], seconds: float) -> dict[str, AnyArray]:
