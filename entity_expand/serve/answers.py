@@ -9,6 +9,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field
 
 from entity_expand.results import Expansion, Result, Seed
+from entity_expand.results.form import evidence_form
 from entity_expand.stores.base import Evidence, Record
 
 PICTURES = "/v1/pictures/"
@@ -239,11 +240,6 @@ class BatchAnswer(BaseModel):
 def picture_address(evidence: Sequence[Evidence]) -> str | None:
     """Return the address of the first picture among some evidence."""
     return next((PICTURES + quote(item.image) for item in evidence if item.image is not None), None)
-
-
-def evidence_form(evidence: Sequence[Evidence]) -> list[dict[str, Any]]:
-    """Return evidence as what JSON can hold."""
-    return [{"text": item.text, "mentions": item.mentions, "image": item.image} for item in evidence]
 
 
 def expansion_form(expansion: Expansion) -> dict[str, Any]:

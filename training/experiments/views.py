@@ -104,10 +104,11 @@ def margin_table(rows: Sequence[Row]) -> Table:
     """Return how far the first row is above each other one, with intervals over classes."""
     seeds = sorted({each for row in rows for each in row.lists})
     first, lines = rows[0], []
+    own = {each: _class_values(first, each) for each in seeds}
     for row in rows[1:]:
         cells = []
         for each in seeds:
-            found = margin(_class_values(first, each), _class_values(row, each))
+            found = margin(own[each], _class_values(row, each))
             if found is None:
                 cells += ["-", "-"]
                 continue
