@@ -134,6 +134,10 @@ class Bundle:
         """What the encoder graphs that are here see, and how they compute."""
         return tuple(what for name, what in GRAPHS.items() if name in self.manifest.files)
 
+    def alone(self, variant: Variant) -> frozenset[Modality]:
+        """Return the modalities that have a graph of their own for inputs that lack the other one."""
+        return frozenset(seen for seen, computed in self.graphs if computed == variant and seen != "both")
+
     def read_graph(self, modality: Modality = "both", variant: Variant = "fp32") -> bytes:
         """Read an ONNX file, and check again that it is the one of the manifest.
 

@@ -16,7 +16,7 @@ from entity_expand import files
 from entity_expand.bundle import Bundle
 from entity_expand.errors import EncoderError, ImageError
 from entity_expand.image import MAX_BYTES
-from entity_expand.inputs import Encodable, EncoderInput, Prepared, as_input
+from entity_expand.inputs import Encodable, EncoderInput, Prepared, as_input, routed
 from entity_expand.onnx_session import graph_session, run_graph
 from entity_expand.specs import Variant
 from entity_expand.types import Float32, Modality
@@ -78,8 +78,7 @@ class OnnxEncoder:
         self._modality: Modality = modality
         self._variant, self._providers, self._threads = variant, tuple(providers), threads
         self._sessions = {modality: self._start(modality)}
-        present = {seen for seen, computed in bundle.graphs if computed == variant}
-        self._others: set[Modality] = present - {"both"} if modality == "both" else set()
+        self._others = bundle.alone(variant) if modality == "both" else frozenset()
         self._lock = threading.Lock()
         self._missing = 0
 
@@ -115,7 +114,7 @@ class OnnxEncoder:
         """
         features = np.empty((len(inputs), self.dimension), np.float32)
         items = [as_input(item) for item in inputs]
-        for modality, numbers in self._routed(items).items():
+        for modality, numbers in routed(items, self._modality, self._others).items():
             session = self._session(modality)
             chosen = [items[number] for number in numbers]
             prepared = Prepared(chosen, self._bundle.tokenizer, self._bundle.image, modality)
@@ -126,14 +125,6 @@ class OnnxEncoder:
         if not np.isfinite(features).all():
             raise EncoderError("The graph yielded numbers that are not finite; export the bundle again.")
         return features
-
-    def _routed(self, inputs: Sequence[EncoderInput]) -> dict[Modality, list[int]]:
-        """Return which inputs go to which graph: those that lack a modality to one without it, if there is one."""
-        routed: dict[Modality, list[int]] = {}
-        for number, item in enumerate(inputs):
-            seen: Modality = "text" if item.image is None else "both" if item.text else "picture"
-            routed.setdefault(seen if seen in self._others else self._modality, []).append(number)
-        return routed
 
     def _start(self, modality: Modality) -> Any:
         return graph_session(self._bundle.read_graph(modality, self._variant), self._providers, self._threads)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +56,26 @@ def as_input(item: Encodable) -> EncoderInput:
     if isinstance(item, Path | bytes | Image.Image):
         return EncoderInput("", (), item)
     raise EncoderError(f"A sentence, a path, bytes or a Pillow image can be encoded, not {type(item).__name__}.")
+
+
+def routed(
+    inputs: Sequence[EncoderInput], modality: Modality, others: Collection[Modality]
+) -> dict[Modality, list[int]]:
+    """Return which inputs go to which graph: those that lack a modality to one without it, if there is one.
+
+    Args:
+        inputs: B inputs.
+        modality: What the graph for all others sees.
+        others: For which modalities alone there is a graph.
+
+    Returns:
+        Numbers of inputs, rising, by what their graph sees.
+    """
+    found: dict[Modality, list[int]] = {}
+    for number, item in enumerate(inputs):
+        seen: Modality = "text" if item.image is None else "both" if item.text else "picture"
+        found.setdefault(seen if seen in others else modality, []).append(number)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

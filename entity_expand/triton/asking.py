@@ -1,4 +1,4 @@
-"""What an encoder and a scorer on a server have in common: a model, a time limit, and callers that await or wait."""
+"""What an encoder and a scorer on a server have in common: models, a time limit, and callers that await or wait."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ P = TypeVar("P")
 
 
 class Asking:
-    """Asks a server for one model, on one event loop.
+    """Asks a server for a model, and perhaps for others that stand in for it, on one event loop.
 
     Args:
         model: Which one.
@@ -40,23 +40,24 @@ class Asking:
         self.model = model
         self.timeout = timeout
         self._connection = TritonConnection(parse_triton(where) if isinstance(where, str) else where)
-        self._served: Served | None = None
+        self._served: dict[str, Served] = {}
 
     @property
     def url(self) -> str:
         """Where the server is."""
         return self._connection.url
 
-    async def _described(self) -> Served:
-        """Return how the server runs the model, which is asked once."""
-        if self._served is None:
-            self._served = await self._connection.describe(self.model, Deadline.after(min(self.timeout, _DESCRIBE)))
-        return self._served
+    async def _described(self, model: Model) -> Served:
+        """Return how the server runs a model, which is asked once."""
+        if model.name not in self._served:
+            limit = Deadline.after(min(self.timeout, _DESCRIBE))
+            self._served[model.name] = await self._connection.describe(model, limit)
+        return self._served[model.name]
 
-    async def _infer(self, feeds: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
-        """Run the model on inputs as its graph takes them."""
-        filled = (await self._described()).filled_up(self.model, feeds)
-        return await self._connection.infer(self.model, filled, Deadline.after(self.timeout))
+    async def _infer(self, model: Model, feeds: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+        """Run a model on inputs as its graph takes them."""
+        filled = (await self._described(model)).filled_up(model, feeds)
+        return await self._connection.infer(model, filled, Deadline.after(self.timeout))
 
     async def close(self) -> None:
         """Close; what is under way fails. May be called again."""

@@ -14,14 +14,14 @@ import numpy as np
 from entity_expand.errors import ConfigError, MissingExtraError, ServerError, UnreachableError
 from entity_expand.sending import Again, FailedError, Failure
 from entity_expand.triton.address import TritonAddress
+from entity_expand.triton.bounds import bound
 from entity_expand.triton.models import WIRE_TYPES, Model
 from entity_expand.triton.shared import Block
 from entity_expand.triton.translate import refused
 from entity_expand.types import AnyArray
 
 ANSWER_CAP = 256 << 20
-"""Largest answer by gRPC, in bytes."""
-
+"""Largest answer, in bytes."""
 
 _ABANDONED: list[Any] = []  # closing them would disturb the parent, whose descriptors a child shares
 _grpc_process: int | None = None
@@ -121,6 +121,8 @@ class Client:
             if not self._address.http:
                 _check_process()
             self._client = self._module.InferenceServerClient(self._address.target, **self._options())
+            if self._address.http:
+                bound(self._client._stub, ANSWER_CAP)
         return self._client
 
     def _options(self) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from entity_expand.bundle import Bundle
-from entity_expand.errors import EncoderError
-from entity_expand.inputs import EncoderInput, Prepared, PreparedBatch
+from entity_expand.errors import EncoderError, ModelMismatchError
+from entity_expand.inputs import EncoderInput, Prepared, PreparedBatch, routed
 from entity_expand.specs import Variant
 from entity_expand.triton.address import TritonAddress
 from entity_expand.triton.asking import TIMEOUT, Asking, Waiting, side_by_side
@@ -29,7 +29,8 @@ class AsyncTritonEncoder(Asking):
     Args:
         bundle: The bundle that the server's models were written from: its tokenizer and settings are used here.
         where: The server; see `parse_triton`.
-        modality: What the graph sees; a graph for texts leaves pictures unread, and the other way round.
+        modality: What the graph sees; a graph for texts leaves pictures unread, and the other way round. With "both",
+            inputs that lack a picture or a text go to the model for the other alone, if bundle and server have it.
         variant: How it computes.
         timeout: Seconds for the answer to one batch, all tries together.
         batch_size: Most inputs of one request; the server may want fewer.
@@ -56,6 +57,8 @@ class AsyncTritonEncoder(Asking):
         super().__init__(encoder_model(bundle, modality, variant), where, timeout)
         self._bundle = bundle
         self._modality: Modality = modality
+        others = bundle.alone(variant) if modality == "both" else ()
+        self._others = {seen: encoder_model(bundle, seen, variant) for seen in others}
         self._batch_size, self._in_flight = batch_size, in_flight
         self._missing = 0
 
@@ -76,8 +79,8 @@ class AsyncTritonEncoder(Asking):
             ModelMismatchError: It has another model, or none.
             ServerError: It does not answer, or not in time.
         """
-        self._served = None
-        await self.encode([EncoderInput("", ())])
+        self._served.clear()
+        await self._seen(self._modality, [EncoderInput("", ())])
 
     async def encode(self, inputs: Sequence[EncoderInput]) -> Float32:
         """Return the features of sentences with pictures.
@@ -92,19 +95,32 @@ class AsyncTritonEncoder(Asking):
             EncoderError: A mention does not fit its text, the server refuses the inputs, or a feature is not finite.
             ServerError: The server does not answer, or not in time, or has too much to do.
         """
-        served = await self._described()
-        bundle, seen = self._bundle, self._modality
-        prepared = await asyncio.to_thread(Prepared, inputs, bundle.tokenizer, bundle.image, seen)
+        features = np.empty((len(inputs), self.dimension), np.float32)
+        await self._described(self.model)
+        for modality, numbers in routed(inputs, self._modality, self._others).items():
+            features[numbers] = await self._seen(modality, [inputs[number] for number in numbers])
+        if not np.isfinite(features).all():
+            raise EncoderError(f"{self.url} answered with numbers that are not finite; export the bundle again.")
+        return features
+
+    async def _seen(self, modality: Modality, inputs: Sequence[EncoderInput]) -> Float32:
+        """Return the features (B, D) that the model for a modality gives; the server may lack that of one alone."""
+        model = self._others.get(modality, self.model)
+        try:
+            served = await self._described(model)
+        except ModelMismatchError:
+            if model is self.model:
+                raise
+            self._others.pop(modality, None)
+            return await self._seen(self._modality, inputs)
         features = np.empty((len(inputs), self.dimension), np.float32)
 
         async def send(batch: PreparedBatch) -> None:
-            features[batch.numbers] = (await self._infer(batch.feeds))["feature"]
+            features[batch.numbers] = (await self._infer(model, batch.feeds))["feature"]
 
-        size = min(self._batch_size, served.max_batch)
-        await side_by_side(_made_ready(prepared, size), send, self._in_flight)
+        prepared = await asyncio.to_thread(Prepared, inputs, self._bundle.tokenizer, self._bundle.image, modality)
+        await side_by_side(_made_ready(prepared, min(self._batch_size, served.max_batch)), send, self._in_flight)
         self._missing += prepared.missing
-        if not np.isfinite(features).all():
-            raise EncoderError(f"{self.url} answered with numbers that are not finite; export the bundle again.")
         return features
 
 

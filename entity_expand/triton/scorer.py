@@ -46,7 +46,7 @@ class AsyncTritonScorer(Asking):
             ModelMismatchError: It has another model, or none.
             ServerError: It does not answer, or not in time.
         """
-        self._served = None
+        self._served.clear()
         await self.best([SeedSet([0])], 1)
 
     async def best(self, sets: Sequence[SeedSet], size: int) -> list[Ranked]:
@@ -59,11 +59,11 @@ class AsyncTritonScorer(Asking):
         """
         if not 1 <= len(sets) <= MOST_SETS:
             raise QueryError(f"A scorer takes 1 to {MOST_SETS:,} sets, not {len(sets)}.")
-        step = (await self._described()).max_batch
+        step = (await self._described(self.model)).max_batch
         found: dict[int, list[Ranked]] = {}
 
         async def ask(start: int) -> None:
-            answer = await self._infer(self._roster.feeds(sets[start : start + step], size))
+            answer = await self._infer(self.model, self._roster.feeds(sets[start : start + step], size))
             # Requests that the server puts together are answered with the largest k among them.
             found[start] = self._roster.ranked(answer["positions"][:, :size], answer["scores"][:, :size])
 

