@@ -46,12 +46,14 @@ check: .venv/made ## Check format, style, types, import directions, links and RE
 	@$(DEV)/mypy
 	@$(PYTEST) tests/structure
 
-demo-train: .venv/made ## Train and export the demo's bundle anew, from nothing but this checkout.
+demo-train: .venv/made ## Train, export and fit the demo's bundle anew, from nothing but this checkout.
 	@echo "Making the demo's corpus, model and bundle in $(DEMO_WORK) ..."
 	@rm -rf $(DEMO_WORK)
 	@$(DEV)/python -c 'from pathlib import Path; from entity_expand.demo import write_demo_corpus as w; w(Path("$(DEMO_WORK)/corpus"))'
 	@OMP_NUM_THREADS=1 $(DEV)/entity-expand train training/configs/demo.toml --corpus $(DEMO_WORK)/corpus --out $(DEMO_WORK)/run
 	@OMP_NUM_THREADS=1 $(DEV)/entity-expand export $(DEMO_WORK)/run $(DEMO_BUNDLE) --corpus $(DEMO_WORK)/corpus
+	@OMP_NUM_THREADS=1 $(DEV)/entity-expand demo --to $(DEMO_WORK)
+	@OMP_NUM_THREADS=1 $(DEV)/entity-expand fit $(DEMO_WORK)/index --truth $(DEMO_WORK)/corpus/gt --bundle $(DEMO_BUNDLE)
 
 clean: ## Remove the virtual environments and all that was built.
 	@echo "Removing virtual environments, build folders and caches ..."

@@ -6,9 +6,6 @@ from pathlib import Path
 
 import click
 
-# The best of the weights tried for this bundle on sentences that training did not see; docs/results/demo.md.
-_LATE_FUSION = 0.2
-
 
 @click.command("demo")
 @click.argument("seeds", nargs=-1)
@@ -22,7 +19,7 @@ def command(seeds: tuple[str, ...], folder: Path, size: int, both_directions: fl
     """Index the demo corpus, 163 countries with their flags, and expand SEEDS (default: Ghana Mali Senegal)."""
     from entity_expand.bundle import Bundle
     from entity_expand.corpus import Corpus
-    from entity_expand.demo import bundle_path, write_demo_corpus
+    from entity_expand.demo import LATE_FUSION, bundle_path, write_demo_corpus
     from entity_expand.encoder import OnnxEncoder
     from entity_expand.expander import Expander
     from entity_expand.files import write_text
@@ -36,7 +33,7 @@ def command(seeds: tuple[str, ...], folder: Path, size: int, both_directions: fl
         write_demo_corpus(folder / "corpus")
     with Corpus.open(folder / "corpus") as corpus:
         click.echo(f"Indexing {len(corpus):,} sentences with their pictures ...", err=True)
-        settings = IndexSettings(late_fusion=_LATE_FUSION)
+        settings = IndexSettings(late_fusion=LATE_FUSION)
         report = index_corpus(bundle, OnnxEncoder(bundle), corpus, folder / "index", settings)
     click.echo(f"{report.entities} entities are in {folder / 'index'}.\n", err=True)
     with Expander.open(folder / "index") as expander:
@@ -44,5 +41,7 @@ def command(seeds: tuple[str, ...], folder: Path, size: int, both_directions: fl
         expansion = expander.expand(chosen, size, settings=ExpandSettings(both_directions=both_directions))
         click.echo(table(expansion))
         write_text(folder / "expansion.html", page(expansion, expander.picture))
+    if expansion.cutoff is not None:
+        click.echo("\nHow sure it is was fitted on classes of these very countries (entity-expand fit).", err=True)
     click.echo(f"\nWith pictures: {folder / 'expansion.html'}", err=True)
     click.echo(f"More: entity-expand expand {folder / 'index'} Peru Bolivia Ecuador", err=True)

@@ -7,10 +7,16 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from entity_expand import BundleError, MemoryStore
 from entity_expand.bundle import Bundle
+from entity_expand.calibration.draws import KINDS, fit_index
+from entity_expand.calibration.fitted import read_fitted
 from entity_expand.cli import group
 from entity_expand.corpus import read_truth
-from entity_expand.demo import bundle_path
+from entity_expand.demo import LATE_FUSION, bundle_path
+from entity_expand.stores.memory import current_version, read_meta
+
+FINGERPRINT = Bundle.open(bundle_path()).fingerprint
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +25,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
     done = CliRunner().invoke(group, ["demo", "--to", str(folder)], catch_exceptions=False)
     assert done.exit_code == 0
-    assert "Ghana, Mali, Senegal and 10 more" in done.output
+    assert "Ghana, Mali, Senegal and 10 more, about 7 of them likely members" in done.output
+    assert "fitted on classes of these very countries" in done.output
     return folder
 
 
@@ -44,6 +51,21 @@ def test_the_demo_again_is_up_to_date(folder: Path) -> None:
     )
     assert "Kenya, Ghana and 5 more" in done.output
     assert (folder / "index" / "CURRENT").read_text() == before
+
+
+def test_the_fit_that_comes_with_the_bundle_is_that_of_the_demo(folder: Path) -> None:
+    """The fit that comes with the bundle is the one that `make demo-train` makes of the demo's index."""
+    meta, shipped = read_meta(current_version(folder / "index")), read_fitted(bundle_path(), FINGERPRINT, BundleError)
+    assert shipped is not None and (meta.bundle, meta.late_fusion) == (FINGERPRINT, LATE_FUSION)
+    store = MemoryStore.open(folder / "index")
+    assert store.facts.fitted == shipped
+    kind = next(each for each in KINDS if each.name == "features")
+    again, _ = fit_index(store, read_truth(folder / "corpus" / "gt"), kinds=[kind])
+    store.close()
+    (made,) = again.confidence
+    kept = shipped.confidence_in("features", 0.0, meta.modality, meta.late_fusion)
+    assert kept is not None and (kept.classes, kept.lists) == (made.classes, made.lists) == (29, 29 * 4 * 5)
+    assert kept.coefficients == pytest.approx(made.coefficients, rel=1e-3)
 
 
 def test_a_misspelt_country_gets_a_suggestion(folder: Path) -> None:

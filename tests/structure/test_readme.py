@@ -104,19 +104,19 @@ def run(command: list[str], folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def playground(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
-    """A folder with the demo's corpus and bundle, and an index made of them."""
+    """A folder with the demo's corpus, bundle and index."""
     from entity_expand.bundle import Bundle
     from entity_expand.corpus import Corpus
-    from entity_expand.demo import write_demo_corpus
+    from entity_expand.demo import LATE_FUSION, write_demo_corpus
     from entity_expand.encoder import OnnxEncoder
-    from indexer import index_corpus
+    from indexer import IndexSettings, index_corpus
 
     folder = tmp_path_factory.mktemp("readme")
     write_demo_corpus(folder / "corpus")
     (folder / "bundle").symlink_to(root / "entity_expand" / "demo" / "bundle")
     bundle = Bundle.open(folder / "bundle")
     with Corpus.open(folder / "corpus") as corpus:
-        index_corpus(bundle, OnnxEncoder(bundle), corpus, folder / "index")
+        index_corpus(bundle, OnnxEncoder(bundle), corpus, folder / "index", IndexSettings(late_fusion=LATE_FUSION))
     return folder
 
 
