@@ -6,7 +6,8 @@
 
 RUN is a trained checkpoint, BUNDLE what `entity-expand export RUN BUNDLE --corpus CORPUS --variant int8` made of it;
 the quality is what that measured, from the bundle's manifest. A pair is a made-up sentence of 32 ids and a picture's
-pixels. All forms run in turns in this process; medians are compared. `--clock cpu` counts the processor's time of one
+pixels. All forms run in turns in this process, each after a pause and
+a run that does not count; medians are compared. `--clock cpu` counts the processor's time of one
 thread instead of the time that passes, for machines that are busy. `--device cuda` takes torch in bfloat16 and the fp16
 graph.
 `--untrained` takes the backbones of a configuration under fusion layers with random weights: speed without quality.
@@ -42,6 +43,8 @@ from training.model import MultiExpan
 
 LENGTH = 32
 SEED = 0
+PAUSE = 0.2
+"""Seconds before each turn: threads of the form before look for more work for a while, and would be in the way."""
 
 
 def pairs(size: int, pixels: int, vocabulary: int) -> dict[str, np.ndarray]:
@@ -121,6 +124,8 @@ def compare(arguments: argparse.Namespace) -> None:
         taken: dict[str, list[float]] = {name: [] for name in sides}
         for turn in range(arguments.turns + 2):
             for name, side in sides.items():
+                time.sleep(PAUSE)
+                side(feeds)
                 start = clock()
                 side(feeds)
                 if turn >= 2:

@@ -182,8 +182,8 @@ OBJECTIVES = Experiment(
 
 ALIGNMENT = Experiment(
     "alignment", "What each step of the alignment brings",
-    "The pooled form aligns frozen features in closed form. Which of its two steps does it, and how much hangs on its "
-    "few numbers?",
+    "The pooled form aligns frozen features in closed form. Which of its two steps does it, how much hangs on its few "
+    "numbers, and what is a model that never saw the other modality?",
     (
         BASE,
         Variant("within entities alone", (("align.rounds", 0),)),
@@ -193,6 +193,8 @@ ALIGNMENT = Experiment(
         Variant("less regularised", (("align.regularisation", 0.3),)),
         Variant("more regularised", (("align.regularisation", 3.0),)),
         Variant("lists of the text mostly", (("align.picture_weight", 0.1),)),
+        Variant("lists of the text alone", (("align.picture_weight", 0.0),)),
+        Variant("lists of the pictures alone", (("align.picture_weight", 100.0),)),
     ),
     (*BOTH, *TEXT, *PICTURE), STRONG, ("table", "margins"),
 )  # fmt: skip
