@@ -32,7 +32,7 @@ from elasticsearch_worlds import World, kept_world
 from entity_expand.elastic.address import parse_address
 from entity_expand.elastic.bodies import VectorOptions, mapping
 from entity_expand.elastic.connection import Connection
-from entity_expand.elastic.documents import Document, document, vector_text
+from entity_expand.elastic.documents import ROWS, Document, document, pack_rows, vector_text
 from entity_expand.elastic.frame import Frame
 from entity_expand.frame import PairFrame
 from entity_expand.stores.base import Evidence, Record
@@ -76,7 +76,8 @@ def documents(world: World) -> Iterator[Document]:
             entity = Entity(f"Q{place}", f"Entity {place}", (f"The entity {place}",), {"kind": str(world.label[place])})
             evidence = (Evidence(f"Entity {place} is one of many.", ((0, 6),), f"images/{place}.jpg"),) * 3
             mine = {name: array[number] for name, array in vectors.items()}
-            yield document(place, Record(entity, True, 8, evidence), rows, number, TEXT, mine)
+            packed = {ROWS: pack_rows(rows, number)}
+            yield document(place, Record(entity, True, 8, evidence), packed, TEXT, mine)
 
 
 def actions(world: World, index: str, packed: bool) -> Iterator[dict[str, Any]]:

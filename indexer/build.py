@@ -10,7 +10,7 @@ from entity_expand.calibration.fitted import read_fitted, write_fitted
 from entity_expand.corpus import Corpus
 from entity_expand.elastic.address import Credentials, is_address, parse_address
 from entity_expand.encoder import Encoder
-from entity_expand.errors import BundleError, ConfigError, StoreError
+from entity_expand.errors import BundleError, StoreError
 from entity_expand.files import locked
 from entity_expand.stores.base import IndexMeta
 from entity_expand.stores.memory import CURRENT, VERSIONS, MemoryStore
@@ -63,14 +63,11 @@ def index_corpus(
     Raises:
         StoreError: Another run is at work there, the encoder does not fit the bundle, the disk is full, or the server
             failed for longer than the patience.
-        ConfigError: The modalities are to be kept apart on a server.
         CorpusError: No sample shows what the modality and the split ask for.
         EncoderError: The encoder refuses an input.
     """
     chosen = settings or IndexSettings()
     if is_address(str(destination)):
-        if chosen.modalities:
-            raise ConfigError("Only an index folder keeps the modalities apart; index without them, or into a folder.")
         address = parse_address(str(destination))
         prepared = prepare(bundle, encoder, corpus, chosen)
         return index_on_server(prepared, encoder, address, elastic or ElasticSettings(), credentials)

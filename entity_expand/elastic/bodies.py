@@ -12,11 +12,11 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from entity_expand.elastic.documents import field_widths, padded, vector_text
+from entity_expand.elastic.documents import ROWS, field_of, field_widths, padded, vector_text
 from entity_expand.errors import ConfigError, QueryError
 from entity_expand.stores.base import Filter, VectorField
 from entity_expand.stores.names import fold
-from entity_expand.types import Float64, Int64
+from entity_expand.types import Float64, Int64, Modality
 
 # Clauses that run a script, and the one that hides any clause from this check.
 _SCRIPTED = ("script", "script_score", "minimum_should_match_script", "wrapper")
@@ -75,7 +75,12 @@ class VectorOptions:
         return self.method == "flat" and self.element_type == "float"
 
 
-def mapping(dimension: int, options: VectorOptions, meta: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def mapping(
+    dimension: int,
+    options: VectorOptions,
+    meta: Mapping[str, Any] | None = None,
+    parts: Sequence[Modality] = (),
+) -> dict[str, Any]:
     """Return the mapping of an index of entities with features of D numbers; `meta` becomes its `_meta`."""
     keyword = {"type": "keyword"}
     properties: dict[str, Any] = {
@@ -91,10 +96,11 @@ def mapping(dimension: int, options: VectorOptions, meta: Mapping[str, Any] | No
         "samples": {"type": "integer"},
         "evidence": {"type": "object", "enabled": False},
         "text": {"type": "text"},
-        "rows": {"type": "binary"},
     }
     widths = field_widths(dimension)
-    properties |= {name: _vector_field(widths[name], options) for name in options.fields}
+    for part in (None, *parts):
+        properties[field_of(ROWS, part)] = {"type": "binary"}
+        properties |= {field_of(name, part): _vector_field(widths[name], options) for name in options.fields}
     return {"dynamic": "strict", "_meta": dict(meta or {}), "properties": properties}
 
 
@@ -124,6 +130,7 @@ def knn(
     rescore: float | None = None,
     packed: bool = True,
     allow_scripts: bool = False,
+    part: Modality | None = None,
 ) -> dict[str, Any]:
     """Return the `knn` section that finds the entities nearest to a set.
 
@@ -137,13 +144,14 @@ def knn(
         rescore: Times `size` that a quantised field scores again.
         packed: Whether the vector goes as base64, which servers from 9.4 take, or as a list of numbers.
         allow_scripts: Whether the caller's own query may hold scripts.
+        part: Whose vectors; None for those of the index itself.
 
     Raises:
         QueryError: The caller's own query holds a script, and scripts are not allowed.
     """
     vector = padded(query)
     section: dict[str, Any] = {
-        "field": field,
+        "field": field_of(field, part),
         "query_vector": vector_text(vector) if packed else [float(number) for number in vector],
         "k": size,
         "num_candidates": min(max(size, candidates or size), MOST_HITS),

@@ -14,12 +14,14 @@ from entity_expand.elastic.address import Address
 from entity_expand.elastic.exchange import Answer, Call
 from entity_expand.elastic.hits import RANKED, RANKED_PATHS, Body, Found
 from entity_expand.elastic.lexical import lexical_nearest, lexical_scores
+from entity_expand.elastic.rows import rows
 from entity_expand.elastic.searches import Searches, SearchOptions, View
 from entity_expand.elastic.state import IndexState, missing, read_state
 from entity_expand.errors import IndexMissingError, ServerError
 from entity_expand.stores.base import Describe, Find, Lookup, Matching, Nearest, Request, Rows, Suggest
 from entity_expand.stores.facets import Facets
 from entity_expand.stores.lexical import LexicalNearest, LexicalScores
+from entity_expand.types import Modality
 
 T = TypeVar("T")
 Calls: TypeAlias = Generator[Call, Answer, T]
@@ -66,7 +68,7 @@ def _kinds(
 ) -> list[tuple[list[int], Searches[list[Any]]]]:
     """Return generators and the numbers of the requests that each answers, suggestions aside."""
     kinds: list[tuple[list[int], Searches[list[Any]]]] = []
-    grouped: dict[type[Request[Any]], list[int]] = {}
+    grouped: dict[tuple[type[Request[Any]], Modality | None], list[int]] = {}
     for number, request in enumerate(requests):
         match request:
             case Nearest():
@@ -81,14 +83,16 @@ def _kinds(
                 kinds.append(([number], _single(searches.find(request))))
             case Facets():
                 kinds.append(([number], _single(searches.facets(request))))
-            case Rows() | Lookup() | Describe():
-                grouped.setdefault(type(request), []).append(number)
+            case Rows(_, part):
+                grouped.setdefault((Rows, part), []).append(number)
+            case Lookup() | Describe():
+                grouped.setdefault((type(request), None), []).append(number)
             case Suggest():
                 pass
             case _:
                 raise TypeError(f"{type(request).__name__} is no request of a store")
-    several: dict[type[Request[Any]], Any] = {Rows: searches.rows, Lookup: searches.lookup, Describe: searches.describe}
-    for kind, numbers in grouped.items():
+    several: dict[type[Request[Any]], Any] = {Rows: rows, Lookup: searches.lookup, Describe: searches.describe}
+    for (kind, _), numbers in grouped.items():
         kinds.append((numbers, several[kind]([requests[number] for number in numbers], view)))
     return kinds
 

@@ -20,8 +20,9 @@ import numpy as np
 from entity_expand.scoring import EntityRows
 from entity_expand.stores.base import Evidence, Record, VectorField
 from entity_expand.stores.names import fold
-from entity_expand.types import AnyArray, Entity, Float32
+from entity_expand.types import AnyArray, Entity, Float32, Modality
 
+ROWS = "rows"
 LONGEST_ID = 512
 """Bytes that the server takes as a key."""
 _LANES = 8
@@ -34,12 +35,17 @@ class Document:
     Attributes:
         id: Key of the entity and of the document.
         fields: All fields but the vectors; made of JSON's own types.
-        vectors: The searched vectors, (W',) float32 each.
+        vectors: The searched vectors by field, (W',) float32 each.
     """
 
     id: str
     fields: Mapping[str, Any]
-    vectors: Mapping[VectorField, Float32]
+    vectors: Mapping[str, Float32]
+
+
+def field_of(name: str, part: Modality | None) -> str:
+    """Return the field that holds vectors, or `ROWS`, of a part; None for those of the index itself."""
+    return f"{part}_{name}" if part else name
 
 
 def padded_width(width: int) -> int:
@@ -84,13 +90,25 @@ def unpack_rows(packed: Sequence[str], dimension: int) -> EntityRows:
     return EntityRows(vectors[:, :width], vectors[:, width:], table["scalars"][:, 0], table["scalars"][:, 1])
 
 
+def rows_in(sources: Sequence[Mapping[str, Any]], dimension: int, part: Modality | None = None) -> EntityRows:
+    """Return the rows that documents hold, in the order given; those of entities that are absent from a part are 0.
+
+    Raises:
+        KeyError, TypeError, ValueError: A document has none, or other ones.
+    """
+    name = field_of(ROWS, part)
+    if part is None:
+        return unpack_rows([source[name] for source in sources], dimension)
+    absent = base64.b64encode(bytes(2 * 8 + 2 * 4 * (dimension + 1))).decode()
+    return unpack_rows([source.get(name, absent) for source in sources], dimension)
+
+
 def document(
     place: int,
     record: Record,
-    rows: EntityRows,
-    number: int,
+    rows: Mapping[str, str],
     text: str,
-    vectors: Mapping[VectorField, Float32],
+    vectors: Mapping[str, Float32],
     content: int = 0,
 ) -> Document:
     """Return the document of one entity.
@@ -98,10 +116,9 @@ def document(
     Args:
         place: Its position.
         record: What to show of it.
-        rows: Stored rows of several entities.
-        number: Which of them is this one's.
+        rows: Its packed rows by field.
         text: Its masked sentences, for lexical queries.
-        vectors: Its searched vectors, (W',) each.
+        vectors: Its searched vectors by field, (W',) each.
         content: Hash of what it was made from, so that a later run sees without encoding whether that has changed.
     """
     entity = record.entity
@@ -117,12 +134,12 @@ def document(
         "samples": record.samples,
         "evidence": [[item.text, [list(span) for span in item.mentions], item.image] for item in record.evidence],
         "text": text,
-        "rows": pack_rows(rows, number),
+        **rows,
     }
     return Document(entity.id, {**fields, "revision": revision(fields, vectors)}, vectors)
 
 
-def revision(fields: Mapping[str, Any], vectors: Mapping[VectorField, Float32]) -> int:
+def revision(fields: Mapping[str, Any], vectors: Mapping[str, Float32]) -> int:
     """Return a number, 0 to 2^63 - 1, that changes with whatever the document holds, `revision` itself aside."""
     content = {name: value for name, value in fields.items() if name != "revision"}
     digest = hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass"))

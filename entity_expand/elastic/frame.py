@@ -6,15 +6,17 @@ The field `pair` holds balanced vectors (`entity_expand.frame`), without which a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from entity_expand.elastic.documents import padded
+import numpy as np
+
+from entity_expand.elastic.documents import field_of, padded
 from entity_expand.frame import PairFrame, pair_frame_of
 from entity_expand.scoring import EntityRows, unit_features
 from entity_expand.stores.base import VectorField
 from entity_expand.stores.vectors import centred_norms
-from entity_expand.types import AnyArray, Float32, Float64
+from entity_expand.types import AnyArray, Float32, Float64, Modality
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,6 +50,38 @@ class Frame:
     def lacking(self, field: VectorField, query: Float64) -> float:
         """Return what the server's products lack of the scores for a query."""
         return self.pair.lacking(query) if field == "pair" else 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """What is known of the vectors of an index, or of those of one of its parts.
+
+    Attributes:
+        frame: What they are made with; it never changes.
+        largest_norms: Largest Euclidean norm that any vector of a field has or had, as it is stored.
+    """
+
+    frame: Frame
+    largest_norms: Mapping[VectorField, float]
+
+
+def vectors_by_field(
+    rows: Mapping[Modality | None, EntityRows], layers: Mapping[Modality | None, Layer], fields: Sequence[VectorField]
+) -> list[dict[str, Float32]]:
+    """Return the vectors of n entities, each by field of its document, (W',) float32.
+
+    Args:
+        rows: The rows (n) of the index itself, under None, and of its parts; an entity of which the deviation is 0 is
+            absent there, and has no vectors.
+        layers: At least of these.
+        fields: Which vectors.
+    """
+    made: list[dict[str, Float32]] = [{} for _ in range(len(rows[None]))]
+    for part, own in rows.items():
+        for name, array in layers[part].frame.vectors(own, fields).items():
+            for number in np.flatnonzero(own.deviation > 0).tolist():
+                made[number][field_of(name, part)] = array[number]
+    return made
 
 
 def frame_of(rows: EntityRows) -> Frame:

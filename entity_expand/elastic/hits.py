@@ -8,11 +8,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from entity_expand.elastic.documents import record_of, unpack_rows
+from entity_expand.elastic import documents
 from entity_expand.errors import IndexChangedError, StoreError
 from entity_expand.scoring import EntityRows
 from entity_expand.stores.base import Record
-from entity_expand.types import Float64, Int64
+from entity_expand.types import Float64, Int64, Modality
 
 Body: TypeAlias = dict[str, Any]
 Found: TypeAlias = list[dict[str, Any]]
@@ -100,7 +100,7 @@ def value_of(hits: Found, name: str) -> list[Any]:
 def record_in(hit: Mapping[str, Any]) -> Record:
     """Return what to show of the entity of a hit."""
     try:
-        return record_of(hit["_source"])
+        return documents.record_of(hit["_source"])
     except (KeyError, TypeError, ValueError) as problem:
         raise _foreign(hit, repr(problem)) from problem
 
@@ -113,15 +113,17 @@ def attributes_in(hit: Mapping[str, Any]) -> dict[str, str]:
         raise _foreign(hit, repr(problem)) from problem
 
 
-def rows_in(hits: Found, dimension: int) -> EntityRows:
-    """Return the rows of the entities of hits, in their order."""
-    packed = [hit.get("_source", {}).get("rows", "") for hit in hits]
+def rows_in(hits: Found, dimension: int, part: Modality | None = None) -> EntityRows:
+    """Return the rows of the entities of hits, in their order; those of entities that are absent from a part are 0."""
+    sources = [hit.get("_source", {}) for hit in hits]
     try:
-        return unpack_rows(packed, dimension)
-    except (TypeError, ValueError):
-        for hit, text in zip(hits, packed, strict=True):
+        return documents.rows_in(sources, dimension, part)
+    except (KeyError, TypeError, ValueError):
+        for hit, source in zip(hits, sources, strict=True):
             try:
-                unpack_rows([text], dimension)
+                documents.rows_in([source], dimension, part)
+            except KeyError as problem:
+                raise _foreign(hit, f"it has no {problem}") from problem
             except (TypeError, ValueError) as problem:
                 raise _foreign(hit, str(problem)) from problem
         raise

@@ -81,7 +81,7 @@ def knn_of_seeds(
     query = pool.query(np.arange(len(places)))
     return knn(
         space.field,
-        index.frame.sent(space.field, query),
+        index.frames[None].sent(space.field, query),
         size,
         excluded=places,
         filtered=filtered,

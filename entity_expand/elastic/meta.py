@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from entity_expand.calibration.fitted import Fitted, fitted_from
 from entity_expand.config import from_mapping
 from entity_expand.elastic.bodies import VectorOptions, decode_floats, encode_floats, mapping
-from entity_expand.elastic.frame import Frame
+from entity_expand.elastic.frame import Frame, Layer
 from entity_expand.errors import ConfigError, IndexMismatchError
 from entity_expand.frame import PairFrame
-from entity_expand.stores.base import IndexMeta, VectorField
+from entity_expand.stores.base import PARTS, IndexMeta
+from entity_expand.types import Modality
 
 KEY, FORMAT, VERSION = "entity_expand", "entity-expand index", 2
 # What the server leaves out of a mapping that it returns.
@@ -30,8 +31,7 @@ class ElasticMeta:
         state: "loading" until all entities are in it and were checked, then "verified".
         index: What it was built of; entities that came or went later are not counted.
         vectors: How vectors are kept and searched.
-        largest_norms: Largest Euclidean norm that any vector of a field has or had, as it is stored.
-        frame: What its vectors are made with; it never changes.
+        layers: What is known of its vectors, under None, and of those of the parts that it keeps.
         evidence: Sentences kept per entity.
         next_place: The place that the next new entity gets.
         changes: How often entities came, went or changed since it was built.
@@ -43,8 +43,7 @@ class ElasticMeta:
     state: Literal["loading", "verified"]
     index: IndexMeta
     vectors: VectorOptions
-    largest_norms: Mapping[VectorField, float]
-    frame: Frame
+    layers: Mapping[Modality | None, Layer]
     evidence: int
     next_place: int
     changes: int = 0
@@ -52,11 +51,16 @@ class ElasticMeta:
     rejected: int = 0
     fitted: Fitted | None = None
 
+    @property
+    def parts(self) -> tuple[Modality, ...]:
+        """The parts that the index keeps beside its own vectors."""
+        return tuple(part for part in self.layers if part)
+
     def identity(self) -> dict[str, Any]:
         """Return what two builds of the same index have in common, flat, by name."""
         names = {f"index.{name}": value for name, value in dataclasses.asdict(self.index).items()}
         names |= {f"vectors.{name}": value for name, value in _vectors(self.vectors).items()}
-        return {**names, "evidence": self.evidence}
+        return {**names, "evidence": self.evidence, "parts": self.parts}
 
 
 def to_meta(meta: ElasticMeta) -> dict[str, Any]:
@@ -68,17 +72,24 @@ def to_meta(meta: ElasticMeta) -> dict[str, Any]:
             "state": meta.state,
             "index": dataclasses.asdict(meta.index),
             "vectors": _vectors(meta.vectors),
-            "largest_norms": dict(meta.largest_norms),
-            "mean_feature": encode_floats(meta.frame.mean_feature),
-            "pair_mean": encode_floats(meta.frame.pair.mean),
-            "pair_scale": meta.frame.pair.scale,
+            **_layer_form(meta.layers[None]),
             "evidence": meta.evidence,
             "next_place": meta.next_place,
             "changes": meta.changes,
             "packed": meta.packed,
             "rejected": meta.rejected,
             "fitted": None if meta.fitted is None else meta.fitted.to_dict(),
+            **({"parts": {part: _layer_form(meta.layers[part]) for part in meta.parts}} if meta.parts else {}),
         }
+    }
+
+
+def _layer_form(layer: Layer) -> dict[str, Any]:
+    return {
+        "largest_norms": dict(layer.largest_norms),
+        "mean_feature": encode_floats(layer.frame.mean_feature),
+        "pair_mean": encode_floats(layer.frame.pair.mean),
+        "pair_scale": layer.frame.pair.scale,
     }
 
 
@@ -114,11 +125,7 @@ def read_meta(found: Mapping[str, Any], name: str) -> ElasticMeta:
             state=own["state"],
             index=from_mapping(IndexMeta, own["index"]),
             vectors=from_mapping(VectorOptions, own["vectors"]),
-            largest_norms={field: float(own["largest_norms"][field]) for field in own["vectors"]["fields"]},
-            frame=Frame(
-                decode_floats(own["mean_feature"]),
-                PairFrame(decode_floats(own["pair_mean"]), float(own["pair_scale"])),
-            ),
+            layers=_layers(own),
             evidence=int(own["evidence"]),
             next_place=int(own["next_place"]),
             changes=int(own["changes"]),
@@ -128,12 +135,29 @@ def read_meta(found: Mapping[str, Any], name: str) -> ElasticMeta:
         )
     except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as problem:
         raise IndexMismatchError(f"{name} has a `_meta` that cannot be read: {problem!r}. {_AGAIN}") from problem
-    widths, dimension = (len(meta.frame.mean_feature), len(meta.frame.pair.mean)), meta.index.dimension
-    if widths != (dimension, dimension + 1) or not 0 < meta.frame.pair.scale < math.inf:
-        raise IndexMismatchError(f"{name}: its means have {widths} numbers, its features {dimension}. {_AGAIN}")
-    if differing := mapping_differences(found, mapping(meta.index.dimension, meta.vectors)):
+    dimension = meta.index.dimension
+    for frame in (layer.frame for layer in meta.layers.values()):
+        widths = (len(frame.mean_feature), len(frame.pair.mean))
+        if widths != (dimension, dimension + 1) or not 0 < frame.pair.scale < math.inf:
+            raise IndexMismatchError(f"{name}: its means have {widths} numbers, its features {dimension}. {_AGAIN}")
+    if differing := mapping_differences(found, mapping(dimension, meta.vectors, parts=meta.parts)):
         raise IndexMismatchError(f"{name} has another mapping than its `_meta` says: {differing}. {_AGAIN}")
     return meta
+
+
+def _layers(own: Mapping[str, Any]) -> dict[Modality | None, Layer]:
+    fields, parts = own["vectors"]["fields"], dict(own.get("parts", {}))
+    layers: dict[Modality | None, Layer] = {None: _layer(own, fields)}
+    layers |= {part: _layer(parts.pop(part), fields) for part in PARTS if part in parts}
+    if parts:
+        raise ValueError(f"unknown parts {sorted(parts)}")
+    return layers
+
+
+def _layer(found: Mapping[str, Any], fields: Sequence[Any]) -> Layer:
+    pair = PairFrame(decode_floats(found["pair_mean"]), float(found["pair_scale"]))
+    norms = {field: float(found["largest_norms"][field]) for field in fields}
+    return Layer(Frame(decode_floats(found["mean_feature"]), pair), norms)
 
 
 def _fitted(found: Any, bundle: str, name: str) -> Fitted | None:

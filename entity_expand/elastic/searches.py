@@ -24,13 +24,11 @@ from entity_expand.elastic.hits import (
     only,
     ranked_in,
     record_in,
-    rows_in,
     value_of,
     values_of,
 )
 from entity_expand.elastic.state import IndexState
 from entity_expand.errors import ConfigError
-from entity_expand.scoring import EntityRows
 from entity_expand.stores.base import (
     Describe,
     Find,
@@ -39,17 +37,15 @@ from entity_expand.stores.base import (
     Matching,
     Nearest,
     Record,
-    Rows,
     Suggest,
 )
 from entity_expand.stores.facets import FACETED, Facet, Facets, facets_of
 from entity_expand.stores.names import fold
-from entity_expand.types import Int64
+from entity_expand.types import Int64, Modality
 
 T = TypeVar("T")
 Searches: TypeAlias = Generator[list[Body], list[Found], T]
 
-_ROW_BYTES = 32 << 20
 _DESCRIBED = 2_000
 _LOOKED_UP = 10_000
 _SIMILAR = 500
@@ -95,6 +91,11 @@ class View:
         self.records = records
         self._revisions: dict[int, int] = {}
 
+    def keys(self, places: Int64, part: Modality | None) -> Int64:
+        """Return the keys under which the cache holds the rows of the entities at `places`, of the index or a part."""
+        layers = list(self.state.frames)
+        return places * len(layers) + layers.index(part)
+
     def note(self, places: Sequence[int], revisions: Sequence[int]) -> None:
         """Take note of the revisions that hits had."""
         self._revisions.update(zip(places, revisions, strict=True))
@@ -108,9 +109,10 @@ class View:
 def nearest(asked: Nearest, view: View, options: SearchOptions) -> Searches[Hits]:
     """Find the entities nearest to a query."""
     size, vectors = min(asked.size, MOST_HITS), view.state.vectors
+    frame = view.state.frames[asked.part]
     section = knn(
         asked.field,
-        view.state.frame.sent(asked.field, asked.query),
+        frame.sent(asked.field, asked.query),
         size,
         excluded=asked.excluded,
         filtered=asked.filter,
@@ -118,49 +120,15 @@ def nearest(asked: Nearest, view: View, options: SearchOptions) -> Searches[Hits
         rescore=options.rescore or vectors.oversample if vectors.quantised else None,
         packed=view.state.packed,
         allow_scripts=options.allow_scripts,
+        part=asked.part,
     )
     (hits,) = yield [{"knn": section, "size": size, **RANKED}]
     found = ranked_in(hits)
     view.note(found.places.tolist(), found.revisions.tolist())
     if not 0 < len(hits) == size:
         return Hits(found.places, -np.inf)
-    lacking = view.state.frame.lacking(asked.field, asked.query)
+    lacking = frame.lacking(asked.field, asked.query)
     return Hits(found.places, inner_product(float(found.scores[-1])) + lacking)
-
-
-def rows(asked: Sequence[Rows], view: View) -> Searches[list[EntityRows]]:
-    """Bring the rows of entities, those that the cache lacks from the server."""
-    places = np.concatenate([request.positions for request in asked]).astype(np.int64)
-    taken = view.cache.take(places, view.revisions(places))
-    if taken.missing.any():
-        where = np.flatnonzero(taken.missing)
-        wanted = np.unique(places[where])
-        dimension = view.state.facts.meta.dimension
-        step = max(1, min(MOST_HITS, _ROW_BYTES // (12 * (dimension + 1))))
-        for start in range(0, len(wanted), step):
-            part = wanted[start : start + step]
-            (hits,) = yield [documents_at(part, {"_source": ["rows"], "docvalue_fields": ["place", "revision"]})]
-            got = by_place(hits, part)
-            revisions = np.array(value_of(got, "revision"), dtype=np.int64)
-            view.note(part.tolist(), revisions.tolist())
-            fetched = rows_in(got, dimension)
-            view.cache.put(part, revisions, fetched)
-            filled = where[(places[where] >= part[0]) & (places[where] <= part[-1])]
-            _fill(taken.rows, filled, fetched.take(np.searchsorted(part, places[filled])))
-    ends = np.cumsum([len(request.positions) for request in asked]).tolist()
-    if len(ends) == 1:
-        return [taken.rows]
-    return [_part(taken.rows, end - len(each.positions), end) for each, end in zip(asked, ends, strict=True)]
-
-
-def _part(whole: EntityRows, start: int, end: int) -> EntityRows:
-    part = slice(start, end)
-    return EntityRows(whole.head[part], whole.scaled[part], whole.deviation[part], whole.log_offset[part])
-
-
-def _fill(target: EntityRows, where: Int64, source: EntityRows) -> None:
-    target.head[where], target.scaled[where] = source.head, source.scaled
-    target.deviation[where], target.log_offset[where] = source.deviation, source.log_offset
 
 
 def lookup(asked: Sequence[Lookup], view: View) -> Searches[list[tuple[tuple[int, ...], ...]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 from entity_expand.channels.fusion import Channel
 from entity_expand.elastic.address import Address
 from entity_expand.elastic.bodies import VectorOptions
-from entity_expand.elastic.frame import Frame
-from entity_expand.elastic.meta import read_meta
+from entity_expand.elastic.frame import Frame, Layer
+from entity_expand.elastic.meta import ElasticMeta, read_meta
 from entity_expand.errors import IndexMismatchError, IndexMissingError
-from entity_expand.stores.base import Facts
+from entity_expand.stores.base import PARTS, Facts, IndexMeta, part_meta
+from entity_expand.types import Modality
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class IndexState:
         vectors: How vectors are kept and searched.
         changes: How often it was changed since it was built.
         packed: Whether the server takes vectors as base64.
-        frame: What its vectors are made with.
+        frames: What its vectors are made with, under None, and those of its parts.
     """
 
     physical: str
@@ -33,7 +35,7 @@ class IndexState:
     vectors: VectorOptions
     changes: int
     packed: bool
-    frame: Frame
+    frames: Mapping[Modality | None, Frame]
 
 
 def missing(address: Address) -> IndexMissingError:
@@ -78,9 +80,16 @@ def read_mapping(name: str, found: Mapping[str, Any]) -> IndexState:
         raise IndexMismatchError(
             f"{name} ({physical}) is in the state {meta.state!r}, not 'verified': it was never filled. Build it again."
         )
-    norms = {field: meta.largest_norms[field] for field in meta.vectors.fields}
-    channels = frozenset[Channel]({"lexical"})
-    facts = Facts(
-        meta.index, norms, meta.frame.mean_feature, meta.vectors.exact, meta.frame.pair, channels, fitted=meta.fitted
-    )
-    return IndexState(physical, facts, meta.vectors, meta.changes, meta.packed, meta.frame)
+    kept: dict[Modality, Facts] = {
+        part: _facts(part_meta(meta.index, part), layer, meta) for part, layer in meta.layers.items() if part
+    }
+    channels = frozenset[Channel]({"lexical", *(part for part in PARTS if part in kept)})
+    own = _facts(meta.index, meta.layers[None], meta)
+    facts = dataclasses.replace(own, channels=channels, parts=kept, fitted=meta.fitted)
+    frames = {part: layer.frame for part, layer in meta.layers.items()}
+    return IndexState(physical, facts, meta.vectors, meta.changes, meta.packed, frames)
+
+
+def _facts(index: IndexMeta, layer: Layer, meta: ElasticMeta) -> Facts:
+    frame = layer.frame
+    return Facts(index, layer.largest_norms, frame.mean_feature, meta.vectors.exact, frame.pair)

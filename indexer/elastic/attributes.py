@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from entity_expand.elastic.address import Address, Credentials
-from entity_expand.elastic.documents import Document, revision, unpack_rows
+from entity_expand.elastic.documents import Document, revision, rows_in
+from entity_expand.elastic.frame import vectors_by_field
 from entity_expand.elastic.meta import ElasticMeta
 from entity_expand.errors import ConfigError, RejectedError, StoreError
 from indexer.elastic.changes import ChangeReport
@@ -89,12 +90,11 @@ def _remade(
     """Return documents with other attributes; their vectors are made of their rows again."""
     if not found:
         return []
-    rows = unpack_rows([each["_source"]["rows"] for each in found], meta.index.dimension)
-    vectors = meta.frame.vectors(rows, meta.vectors.fields)
+    sources = [each["_source"] for each in found]
+    rows = {part: rows_in(sources, meta.index.dimension, part) for part in meta.layers}
     made = []
-    for number, each in enumerate(found):
-        own = {name: array[number] for name, array in vectors.items()}
-        kept = {name: value for name, value in each["_source"].items() if name not in vectors}
+    for each, own in zip(found, vectors_by_field(rows, meta.layers, meta.vectors.fields), strict=True):
+        kept = {name: value for name, value in each["_source"].items() if name not in own}
         fields = {**kept, "attributes": dict(attributes[each["_id"]])}
         made.append(Document(each["_id"], {**fields, "revision": revision(fields, own)}, own))
     return made

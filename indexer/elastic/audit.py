@@ -11,15 +11,17 @@ import numpy as np
 
 from entity_expand.bundle import Bundle
 from entity_expand.elastic.address import Address, Credentials
-from entity_expand.elastic.documents import revision, unpack_rows
+from entity_expand.elastic.documents import field_of, revision, rows_in
+from entity_expand.elastic.frame import vectors_by_field
 from entity_expand.elastic.meta import ElasticMeta
-from entity_expand.scoring import EntityRows, head_rows, head_statistics
-from entity_expand.types import Float32, Int64
-from indexer.elastic.build import norms_of
+from entity_expand.scoring import head_rows, head_statistics
+from entity_expand.types import Float32, Int64, Modality
 from indexer.elastic.finish import refresh
+from indexer.elastic.layers import LayerRows, norms_of, present
 from indexer.elastic.pages import digest_line, sources, stored
+from indexer.elastic.probe import Found, judge, least, search
 from indexer.elastic.session import reading
-from indexer.elastic.verify import Found, count_problems, draw, judge, search, sources_at
+from indexer.elastic.verify import count_problems, draw, sources_at
 from indexer.elastic.versions import current
 from indexer.settings import ElasticSettings
 
@@ -35,7 +37,7 @@ class Audit:
         physical: The index that was checked.
         documents: How many entities it holds.
         digest: Of all of its content, see `contents_digest`.
-        found: What its searches found.
+        found: What its searches found, the least of any part.
         problems: What is wrong; empty if all is well.
     """
 
@@ -77,13 +79,13 @@ def verify_index(
         check = _Check(meta, bundle)
         sample = draw(np.unique(places), session.settings.seed)
         found_sources = sources_at(session, physical, sample)
-        sample = np.array([place for place in sample.tolist() if place in found_sources], dtype=np.int64)
-        rows = unpack_rows([found_sources[place]["rows"] for place in sample.tolist()], meta.index.dimension)
-        found = search(session, physical, meta, check.blocks(sources(session, physical)), sample, rows)
-        problems = [*check.rest(len(sample)), *check.problems(), *count_problems(session, physical, meta, check.count)]
-        if verdict := judge(meta, found):
-            problems.append(verdict)
-    return Audit(physical, check.count, check.digest.hexdigest(), found, tuple(problems))
+        sampled = [found_sources[place] for place in sample.tolist() if place in found_sources]
+        rows = {part: rows_in(sampled, meta.index.dimension, part) for part in meta.layers}
+        found = search(session, physical, meta, check.blocks(sources(session, physical)), rows)
+        problems = [*check.rest(len(sampled)), *check.problems()]
+        problems += count_problems(session, physical, meta, check.count, check.present)
+        problems += judge(meta, found)
+    return Audit(physical, check.count, check.digest.hexdigest(), least(found), tuple(problems))
 
 
 class _Check:
@@ -99,25 +101,34 @@ class _Check:
         self._wrong: dict[str, list[str]] = {}
         self._places: set[int] = set()
         self.count = 0
+        self.present: dict[Modality | None, int] = dict.fromkeys(meta.layers, 0)
         self.digest = hashlib.sha256()
 
-    def blocks(self, pages: Iterator[Sequence[Mapping[str, Any]]]) -> Iterator[tuple[Int64, EntityRows]]:
+    def blocks(self, pages: Iterator[Sequence[Mapping[str, Any]]]) -> Iterator[tuple[Int64, LayerRows]]:
         """Check pages of documents and yield their places and rows."""
         for page in pages:
+            sources = [hit["_source"] for hit in page]
             try:
-                rows = unpack_rows([hit["_source"]["rows"] for hit in page], self._meta.index.dimension)
+                rows = {part: rows_in(sources, self._meta.index.dimension, part) for part in self._meta.layers}
             except (KeyError, TypeError, ValueError):
                 self._note("have rows that cannot be read", *[hit["_id"] for hit in page])
                 continue
-            vectors = self._meta.frame.vectors(rows, self._meta.vectors.fields)
-            for number, hit in enumerate(page):
-                self._one(hit, {name: array[number] for name, array in vectors.items()}, rows.head[number])
-            for field, norm in norms_of(rows, self._meta.frame, self._meta.vectors.fields).items():
-                if norm > self._meta.largest_norms[field] * _ROUNDING:
-                    self._note(f"have longer vectors {field!r} than readers are told, near", page[0]["_id"])
-            yield np.array([hit["_source"]["place"] for hit in page], dtype=np.int64), rows
+            vectors = vectors_by_field(rows, self._meta.layers, self._meta.vectors.fields)
+            for number, (hit, own) in enumerate(zip(page, vectors, strict=True)):
+                heads = [each.head[number] for each in rows.values() if each.deviation[number] > 0]
+                self._one(hit, own, heads)
+            self._lengths(rows, page[0]["_id"])
+            yield np.array([source["place"] for source in sources], dtype=np.int64), rows
 
-    def _one(self, hit: Mapping[str, Any], vectors: Mapping[Any, Float32], head: Float32) -> None:
+    def _lengths(self, rows: LayerRows, near: str) -> None:
+        for part, own in rows.items():
+            there, layer = present(own), self._meta.layers[part]
+            self.present[part] += len(there)
+            for field, norm in norms_of(there, layer.frame, self._meta.vectors.fields).items():
+                if norm > layer.largest_norms[field] * _ROUNDING:
+                    self._note(f"have longer vectors {field_of(field, part)!r} than readers are told, near", near)
+
+    def _one(self, hit: Mapping[str, Any], vectors: Mapping[str, Float32], heads: Sequence[Float32]) -> None:
         source, identifier = hit["_source"], hit["_id"]
         self.count += 1
         self.digest.update(digest_line(hit))
@@ -131,7 +142,8 @@ class _Check:
         self._places.add(source["place"])
         if self._heads:
             own = self._heads.get((identifier, source["name"]))
-            if (own is not None) != source["trained"] or (own is not None and not np.array_equal(own, head)):
+            other = own is not None and not all(np.array_equal(own, head) for head in heads)
+            if (own is not None) != source["trained"] or other:
                 self._note("have another head row than the bundle", identifier)
 
     def rest(self, sampled: int) -> list[str]:

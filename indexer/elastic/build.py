@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,30 +13,29 @@ import numpy as np
 from entity_expand.calibration.fitted import read_fitted
 from entity_expand.elastic.address import Address, Credentials
 from entity_expand.elastic.bodies import mapping
-from entity_expand.elastic.frame import Frame, frame_of
+from entity_expand.elastic.frame import Frame, Layer
 from entity_expand.elastic.meta import ElasticMeta, to_meta
 from entity_expand.encoder import Encoder
 from entity_expand.errors import BundleError, IndexMismatchError, RejectedError, ServerError
 from entity_expand.frame import PairFrame
-from entity_expand.scoring import EntityRows
-from entity_expand.stores.base import VectorField
-from entity_expand.stores.writing import write_rows
-from entity_expand.types import Int64
+from entity_expand.stores.base import PARTS
+from entity_expand.types import Int64, Modality
 from indexer.elastic.bulk import BulkReport
 from indexer.elastic.documents import Packing, contents_of, documents
 from indexer.elastic.finish import finish, refresh
 from indexer.elastic.items import Item
+from indexer.elastic.layers import LayerRows, encoded, layers_of
 from indexer.elastic.options import choose_options
 from indexer.elastic.pages import stored
 from indexer.elastic.session import Session, work_folder, writing
 from indexer.elastic.verify import check_loaded
 from indexer.elastic.versions import Version, behind, find_versions, meta_of, use, write_meta
 from indexer.features import GroupEncoder
-from indexer.prepare import Prepared, features_of, index_meta, row_blocks, version_name
+from indexer.prepare import Prepared, index_meta, version_name
 from indexer.settings import ElasticSettings, IndexReport, LoadReport
 
 _REJECTED = "rejected.jsonl"
-_NO_FRAME = Frame(np.empty(0), PairFrame(np.empty(0), 1.0))  # until the rows are there
+_UNKNOWN = Layer(Frame(np.empty(0), PairFrame(np.empty(0), 1.0)), {})  # until the rows are there
 
 
 def index_on_server(
@@ -58,9 +57,12 @@ def index_on_server(
     options, reason = choose_options(meta.entities)
     if settings.vectors is not None:
         options, reason = settings.vectors, "as asked for"
-    version = version_name(meta, prepared.settings.evidence, settings.shards, *dataclasses.astuple(options))
+    parts: tuple[Modality, ...] = PARTS if prepared.settings.modalities else ()
+    made_of = [prepared.settings.evidence, settings.shards, *dataclasses.astuple(options), *parts]
+    version = version_name(meta, *made_of)
     fitted, evidence = read_fitted(prepared.bundle.path, meta.bundle, BundleError), prepared.settings.evidence
-    wanted = ElasticMeta("loading", meta, options, {}, _NO_FRAME, evidence, meta.entities, fitted=fitted)
+    layers: dict[Modality | None, Layer] = dict.fromkeys((None, *parts), _UNKNOWN)
+    wanted = ElasticMeta("loading", meta, options, layers, evidence, meta.entities, fitted=fitted)
     with writing(address, credentials, settings) as session:
         physical, found = _choose(session, f"{address.index}-{version}", wanted)
         up_to_date = found is not None and found.in_use and _is_whole(found, settings)
@@ -126,10 +128,8 @@ def _build(
 ) -> LoadReport:
     work = work_folder(session.address, session.settings) / physical
     work.mkdir(parents=True, exist_ok=True)
-    features = features_of(prepared, encoder, work)
-    rows = write_rows(work, len(features), features.shape[1] + 1, row_blocks(prepared, features))
-    frame = frame_of(rows)
-    meta = dataclasses.replace(wanted, frame=frame, largest_norms=norms_of(rows, frame, wanted.vectors.fields))
+    rows = encoded(prepared, encoder, work)
+    meta = dataclasses.replace(wanted, layers=layers_of(rows, wanted.vectors.fields))
     if exists:
         before = meta_of(session, physical)
         meta = dataclasses.replace(meta, state=before.state, packed=before.packed, fitted=before.fitted or meta.fitted)
@@ -153,15 +153,6 @@ def _build(
     return LoadReport(physical, meta.vectors, reason, report.sent, report.rejected, kept, recall, checked)
 
 
-def norms_of(rows: EntityRows, frame: Frame, fields: Sequence[VectorField]) -> dict[VectorField, float]:
-    """Return the largest Euclidean norm among the vectors of each field."""
-    heads = np.einsum("nw,nw->n", rows.head, rows.head, dtype=np.float64)
-    found: dict[VectorField, float] = {"head": float(np.sqrt(heads.max())), "feature": 1.0}
-    if "pair" in fields:
-        found["pair"] = frame.pair.largest_norm(rows)
-    return {field: found[field] for field in fields}
-
-
 def _create(session: Session, physical: str, meta: ElasticMeta) -> None:
     """Create an index that is quick to load: without copies, and searchable only when it is refreshed."""
     settings = {
@@ -171,7 +162,7 @@ def _create(session: Session, physical: str, meta: ElasticMeta) -> None:
     }
     body = {
         "settings": {"index": settings},
-        "mappings": mapping(meta.index.dimension, meta.vectors, to_meta(meta)),
+        "mappings": mapping(meta.index.dimension, meta.vectors, to_meta(meta), meta.parts),
     }
     session.check()
     answer = session.ask("PUT", f"/{physical}", body, accept=(400,))
@@ -184,25 +175,25 @@ def _create(session: Session, physical: str, meta: ElasticMeta) -> None:
 
 
 def _load(
-    session: Session, physical: str, prepared: Prepared, rows: EntityRows, meta: ElasticMeta, work: Path
+    session: Session, physical: str, prepared: Prepared, rows: LayerRows, meta: ElasticMeta, work: Path
 ) -> tuple[BulkReport, Int64, bool]:
     """Make the index hold the entities; return what was sent, (n,) their revisions, and whether vectors went packed."""
     refresh(session, physical)
     ids = prepared.ids
     wanted = set(ids)
-    there, surplus = np.full(len(rows), -1, dtype=np.int64), list[str]()
+    there, surplus = np.full(len(ids), -1, dtype=np.int64), list[str]()
     for known in stored(session, physical):
-        if 0 <= known.place < len(rows) and ids[known.place] == known.id:
+        if 0 <= known.place < len(ids) and ids[known.place] == known.id:
             there[known.place] = known.revision
         elif known.id not in wanted:
             surplus.append(known.id)
-    expected = np.empty(len(rows), dtype=np.int64)
+    expected = np.empty(len(ids), dtype=np.int64)
     bulk = session.bulk(physical)
     packing = Packing(bulk, True if meta.packed else None)
 
     def items() -> Iterator[Item]:
         yield from (Item(each, None) for each in surplus)
-        places = np.arange(len(rows))
+        places = np.arange(len(ids))
         for place, made in enumerate(documents(prepared, rows, meta, places, contents_of(prepared))):
             expected[place] = made.fields["revision"]
             if there[place] != expected[place]:

@@ -19,21 +19,22 @@ import numpy as np
 from entity_expand.bundle import Bundle
 from entity_expand.corpus import Corpus
 from entity_expand.elastic.address import Address, Credentials
+from entity_expand.elastic.frame import Layer
 from entity_expand.elastic.meta import ElasticMeta
 from entity_expand.encoder import Encoder
 from entity_expand.errors import IndexMismatchError, RejectedError, StoreError
-from entity_expand.stores.writing import write_rows
+from entity_expand.scoring import EntityRows
 from entity_expand.types import Int64
-from indexer.elastic.build import norms_of
 from indexer.elastic.bulk import BulkReport
 from indexer.elastic.documents import Packing, contents_of, documents
 from indexer.elastic.finish import refresh
 from indexer.elastic.items import Item
+from indexer.elastic.layers import encoded, norms_of, present
 from indexer.elastic.pages import stored, stored_of
 from indexer.elastic.session import Session, work_folder, writing
 from indexer.elastic.versions import current, write_meta
 from indexer.features import GroupEncoder, select
-from indexer.prepare import Prepared, features_of, of_selection, row_blocks
+from indexer.prepare import Prepared, of_selection
 from indexer.settings import ElasticSettings, IndexSettings
 
 
@@ -67,8 +68,8 @@ def upsert_entities(
     """Write entities of a corpus that are new or have changed into the index in use.
 
     Only these are encoded. Modality, split, late fusion and evidence are those that the index was built with, and so
-    are the bundle and the mean feature: an upsert changes no other entity's scores. Attributes that were set by
-    `set_attributes` stay until the entity changes in the corpus.
+    are its parts, the bundle and the mean feature: an upsert changes no other entity's scores. Attributes that were
+    set by `set_attributes` stay until the entity changes in the corpus.
 
     Args:
         bundle: The bundle that the index was built with.
@@ -114,7 +115,7 @@ def _asked_for(
 ) -> tuple[Prepared, tuple[str, ...]]:
     """Return the entities of the corpus that are to be up to date, and the ids that it has no samples of."""
     split, late_fusion = meta.index.split or None, meta.index.late_fusion
-    made_of = IndexSettings(meta.index.modality, split, late_fusion, meta.evidence)
+    made_of = IndexSettings(meta.index.modality, split, late_fusion, meta.evidence, modalities=bool(meta.parts))
     selection = select(corpus, meta.index.modality, split)
     prepared = of_selection(bundle, corpus, made_of, selection)
     if ids is None:
@@ -152,11 +153,9 @@ def _write(
     key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
     work = work_folder(session.address, session.settings) / f"upsert-{key}"
     work.mkdir(parents=True, exist_ok=True)
-    features = features_of(prepared, encoder, work)
-    rows = write_rows(work, len(features), features.shape[1] + 1, row_blocks(prepared, features))
-    own = norms_of(rows, meta.frame, meta.vectors.fields)
-    norms = {field: max(norm, own[field]) for field, norm in meta.largest_norms.items()}
-    meta = dataclasses.replace(meta, next_place=meta.next_place + new, changes=meta.changes + 1, largest_norms=norms)
+    rows = encoded(prepared, encoder, work)
+    layers = {part: _longer(layer, rows[part], meta) for part, layer in meta.layers.items()}
+    meta = dataclasses.replace(meta, next_place=meta.next_place + new, changes=meta.changes + 1, layers=layers)
     write_meta(session, physical, meta)
     bulk = session.bulk(physical)
     packing = Packing(bulk, True if meta.packed else None)
@@ -176,6 +175,13 @@ def _write(
         raise StoreError(f"{wrong:,} of {len(expected):,} entities are not in {physical} as they were sent; run again.")
     _raise_if_rejected(session, report)
     shutil.rmtree(work, ignore_errors=True)
+
+
+def _longer(layer: Layer, rows: EntityRows, meta: ElasticMeta) -> Layer:
+    """Return what is known of vectors when those of further entities have joined them."""
+    own = norms_of(present(rows), layer.frame, meta.vectors.fields)
+    norms = {field: max(norm, own[field]) for field, norm in layer.largest_norms.items()}
+    return dataclasses.replace(layer, largest_norms=norms)
 
 
 def _raise_if_rejected(session: Session, report: BulkReport) -> None:

@@ -12,21 +12,23 @@ from typing import Any
 import numpy as np
 
 from entity_expand.corpus import Corpus
-from entity_expand.elastic.documents import Document, document, vector_text
+from entity_expand.elastic.documents import ROWS, Document, document, field_of, pack_rows, vector_text
+from entity_expand.elastic.frame import vectors_by_field
 from entity_expand.elastic.meta import ElasticMeta
 from entity_expand.errors import CorpusError
 from entity_expand.files import sha256_of
-from entity_expand.scoring import EntityRows
+from entity_expand.stores.base import PARTS
 from entity_expand.types import Int64, Sample
 from indexer.elastic.bulk import Bulk
 from indexer.elastic.items import Item
+from indexer.elastic.layers import LayerRows, taken
 from indexer.prepare import Prepared, masked, record, samples_of
 
 _BLOCK = 1024
 
 
 def documents(
-    prepared: Prepared, rows: EntityRows, meta: ElasticMeta, places: Int64, contents: Int64
+    prepared: Prepared, rows: LayerRows, meta: ElasticMeta, places: Int64, contents: Int64
 ) -> Iterator[Document]:
     """Yield the documents of entities, in order.
 
@@ -37,18 +39,20 @@ def documents(
         places: (n,) their places.
         contents: (n,) what `contents_of` says of them.
     """
-    for start in range(0, len(rows), _BLOCK):
-        block = rows.take(np.arange(start, min(len(rows), start + _BLOCK)))
-        vectors = meta.frame.vectors(block, meta.vectors.fields)
-        for number in range(len(block)):
+    for start in range(0, len(places), _BLOCK):
+        block = taken(rows, start, start + _BLOCK)
+        for number, vectors in enumerate(vectors_by_field(block, meta.layers, meta.vectors.fields)):
             samples = samples_of(prepared, start + number)
             yield document(
                 int(places[start + number]),
                 record(prepared, start + number, samples),
-                block,
-                number,
+                {
+                    field_of(ROWS, part): pack_rows(own, number)
+                    for part, own in block.items()
+                    if own.deviation[number] > 0
+                },
                 masked(samples),
-                {name: array[number] for name, array in vectors.items()},
+                vectors,
                 int(contents[start + number]),
             )
 
@@ -59,7 +63,7 @@ def contents_of(prepared: Prepared) -> Int64:
     They let a later run tell what has changed without encoding anything.
     """
     settings = prepared.settings
-    made_of = [settings.modality, settings.late_fusion, settings.evidence]
+    made_of = [settings.modality, settings.late_fusion, settings.evidence, *(PARTS if settings.modalities else ())]
     digest = lru_cache(maxsize=1 << 16)(_picture)
     contents = np.empty(len(prepared.selection.entities), dtype=np.int64)
     for number, position in enumerate(prepared.selection.entities.tolist()):

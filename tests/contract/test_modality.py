@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +21,25 @@ from entity_expand.fakes import fake_bundle
 from entity_expand.seeds.newcomers import SeedEncoder
 from entity_expand.stores.base import Nearest, Rows
 from entity_expand.types import Entity, Modality
-from indexer import IndexSettings, index_corpus
+from indexer import ElasticSettings, IndexSettings, index_corpus
+from servers.fixtures import delete_all
 
 COUNT = 24
 TEXTLESS, BLIND = ("5", "11"), ("6", "12", "13")
 """Ids of entities without a text, and without a picture."""
 NAMES = ["0", "4", "8"]
+SETTINGS_OF = {
+    "both": IndexSettings("both"),
+    "text": IndexSettings("text"),
+    "picture": IndexSettings("picture"),
+    "all": IndexSettings(modalities=True, table_bytes=0),
+    "late": IndexSettings(late_fusion=0.3, modalities=True),
+}
+KEPT = ["all", "late", "served-all", "served-late"]
+ALL = ["all", "served-all"]
+
+
+Index = Callable[[str], Path | str]
 
 
 @pytest.fixture(scope="module")
@@ -45,28 +60,48 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             rows.append(OwnRow(text, mention, None if entity.id in BLIND else image))
     write_corpus(root / "corpus", entities, rows)
     bundle = fake_bundle(root / "bundle", entities[:20])
-    made: dict[str, IndexSettings] = {name: IndexSettings(name) for name in ("both", "text", "picture")}
-    made |= {
-        "all": IndexSettings(modalities=True, table_bytes=0),
-        "late": IndexSettings(late_fusion=0.3, modalities=True),
-    }
     with Corpus.open(root / "corpus") as corpus:
-        for name, settings in made.items():
+        for name, settings in SETTINGS_OF.items():
             index_corpus(bundle, FakeEncoder(bundle.dimension), corpus, root / name, settings)
     return root
+
+
+@pytest.fixture(scope="module")
+def index(folder: Path, elasticsearch_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
+    """Where an index is: KEPT in a folder, or served-KEPT on a server, with the same content."""
+    name, bundle = f"parts-{uuid.uuid4().hex[:12]}", Bundle.open(folder / "bundle")
+    elastic = ElasticSettings(work=tmp_path_factory.mktemp("work"), merge=False)
+    made: dict[str, Path | str] = {}
+
+    def at(kept: str) -> Path | str:
+        plain = kept.removeprefix("served-")
+        if plain == kept:
+            return folder / kept
+        if kept not in made:
+            made[kept] = f"{elasticsearch_url}/{name}-{plain}"
+            with Corpus.open(folder / "corpus") as corpus:
+                encoder = FakeEncoder(bundle.dimension)
+                index_corpus(bundle, encoder, corpus, made[kept], SETTINGS_OF[plain], elastic=elastic)
+        return made[kept]
+
+    try:
+        yield at
+    finally:
+        for each in made:
+            delete_all(elasticsearch_url, f"{name}-{each.removeprefix('served-')}")
 
 
 PICTURES = ExpandSettings(channels=ChannelWeights(1.0, picture=1.0))
 SETTINGS = [ExpandSettings(), ExpandSettings(both_directions=1.0), ExpandSettings(space="features")]
 
 
-@pytest.mark.parametrize("kept", ["all", "late"])
+@pytest.mark.parametrize("kept", KEPT)
 @pytest.mark.parametrize("modality", ["text", "picture", "both"])
 @pytest.mark.parametrize("settings", SETTINGS, ids=["heads", "both", "features"])
-def test_a_part_says_what_an_index_of_that_modality_says(folder, kept, modality, settings) -> None:
-    if (kept, modality) == ("late", "both"):
+def test_a_part_says_what_an_index_of_that_modality_says(folder, index, kept, modality, settings) -> None:
+    if "late" in kept and modality == "both":
         return
-    with Expander.open(folder / kept) as parts, Expander.open(folder / modality) as alone:
+    with Expander.open(index(kept)) as parts, Expander.open(folder / modality) as alone:
         for strategy in ("paper", "mean", "rank-fusion"):
             asked = {"strategy": strategy, "settings": settings}
             found, right = parts.expand(NAMES, 30, modality=modality, **asked), alone.expand(NAMES, 30, **asked)
@@ -83,8 +118,9 @@ def test_the_modality_of_the_index_needs_nothing(folder) -> None:
             text.expand(NAMES, modality="picture")
 
 
-def test_seeds_that_a_part_lacks_are_named(folder) -> None:
-    with Expander.open(folder / "all") as expander:
+@pytest.mark.parametrize("kept", ALL)
+def test_seeds_that_a_part_lacks_are_named(folder, index, kept) -> None:
+    with Expander.open(index(kept)) as expander:
         with pytest.raises(QueryError, match="seeds Thing 12, Thing 6 have no picture"):
             expander.expand(["0", "12", "6"], modality="picture")
         with pytest.raises(QueryError, match="text and picture together"):
@@ -93,8 +129,9 @@ def test_seeds_that_a_part_lacks_are_named(folder) -> None:
         assert "6" not in expander.expand(NAMES, modality="picture", negative=["6"]).ids
 
 
-def test_parts_are_channels(folder) -> None:
-    with Expander.open(folder / "all") as expander, Expander.open(folder / "picture") as pictures:
+@pytest.mark.parametrize("kept", ALL)
+def test_parts_are_channels(folder, index, kept) -> None:
+    with Expander.open(index(kept)) as expander, Expander.open(folder / "picture") as pictures:
         only = ExpandSettings(channels=ChannelWeights(0.0, picture=1.0))
         found = expander.expand(NAMES, 10, strategy="hybrid", settings=only)
         assert found.ids == pictures.expand(NAMES, 10, strategy="mean").ids
@@ -104,10 +141,11 @@ def test_parts_are_channels(folder) -> None:
         assert one.exact and blind.ids == expander.expand(["6", "12"], 10, strategy="mean").ids
 
 
-def test_channels_are_fused_over_what_they_know(folder) -> None:
+@pytest.mark.parametrize("kept", ALL)
+def test_channels_are_fused_over_what_they_know(folder, index, kept) -> None:
     weights = ChannelWeights(1.0, 0.0, 0.5, 2.0)
     seeds, others = np.array([0, 4, 8]), np.setdiff1d(np.arange(COUNT), [0, 4, 8])
-    with Expander.open(folder / "all") as expander:
+    with Expander.open(index(kept)) as expander:
         reader = expander.store.begin()
         values = 0.0
         for part, weight in ((None, 1.0), ("text", 0.5), ("picture", 2.0)):
@@ -119,8 +157,9 @@ def test_channels_are_fused_over_what_they_know(folder) -> None:
         assert [result.score for result in found.results] == pytest.approx(np.sort(values)[::-1], rel=1e-4)
 
 
-def test_nobody_absent_is_near(folder) -> None:
-    with Expander.open(folder / "all") as expander:
+@pytest.mark.parametrize("kept", ALL)
+def test_nobody_absent_is_near(folder, index, kept) -> None:
+    with Expander.open(index(kept)) as expander:
         reader = expander.store.begin()
         assert reader.facts.channels == {"lexical", "text", "picture"} and set(reader.facts.parts) == {
             "text",
@@ -136,20 +175,15 @@ def test_modalities_go_with_both() -> None:
         IndexSettings("text", modalities=True)
 
 
-def test_modalities_are_evaluated(folder: Path) -> None:
+@pytest.mark.parametrize("kept", ALL)
+def test_modalities_are_evaluated(folder: Path, index: Index, kept: str) -> None:
     queries = [Query(f"k{k}", 0, (str(k), str(k + 3))) for k in range(3)]
     truth = {f"k{k}": frozenset(str(n) for n in range(k, COUNT, 3)) for k in range(3)}
-    with Expander.open(folder / "all") as parts, Expander.open(folder / "picture") as alone:
+    with Expander.open(index(kept)) as parts, Expander.open(folder / "picture") as alone:
         found = evaluate(parts.store, queries, truth, protocol="single", modality="picture")
         assert found.rankings == evaluate(alone.store, queries, truth, protocol="single").rankings
         with pytest.raises(QueryError, match="a modality"):
             evaluate(parts.store, queries, truth, modality="picture")
-
-
-def test_a_server_keeps_no_modalities(folder: Path) -> None:
-    bundle = Bundle.open(folder / "bundle")
-    with Corpus.open(folder / "corpus") as corpus, pytest.raises(ConfigError, match="Only an index folder"):
-        index_corpus(bundle, FakeEncoder(16), corpus, "http://localhost:1/name", IndexSettings(modalities=True))
 
 
 def test_a_server_says_what_it_knows(served: str) -> None:

@@ -57,7 +57,7 @@ PARAMS = {"allow_partial_search_results": "false", "preference": "copy"}
 
 def view(options: VectorOptions | None = None, packed: bool = True) -> View:
     facts = Facts(META, {"head": 9.0}, np.zeros(3), exact=True)
-    state = IndexState("places-1", facts, options or VectorOptions(), 0, packed, FRAME)
+    state = IndexState("places-1", facts, options or VectorOptions(), 0, packed, {None: FRAME})
     return View(state, RowCache(3, 1 << 16), RecordCache(10))
 
 

@@ -106,7 +106,7 @@ def test_vectors_arrive_in_either_form(world: World, packed: bool, monkeypatch: 
     body = {"query": {"ids": {"values": ["5"]}}, "fields": ["head", "pair"], "_source": False}
     (hit,) = world.ask("POST", "/_search", body)["hits"]["hits"]
     np.testing.assert_array_equal(np.float32(hit["fields"]["head"][:17]), rows.head[0])
-    frame = read_index(world.ask("GET", "/_mapping")).frame
+    frame = read_index(world.ask("GET", "/_mapping")).frames[None]
     np.testing.assert_array_equal(np.float32(hit["fields"]["pair"]), frame.vectors(rows, ("pair",))["pair"][0])
 
 

@@ -69,7 +69,7 @@ def test_norms_are_raised_before_longer_vectors_come(world: World) -> None:
     upsert(world, world.write("later", [*entities_of(), *(Entity(f"n{each}", f"New {each}") for each in range(40))]))
     after, hits = world.meta()["largest_norms"], world.ask("POST", "/_search", {"size": 100})["hits"]["hits"]
     rows = unpack_rows([hit["_source"]["rows"] for hit in hits], 16)
-    stored = read_index(world.ask("GET", "/_mapping")).frame.vectors(rows, ("pair",))["pair"].astype(np.float64)
+    stored = read_index(world.ask("GET", "/_mapping")).frames[None].vectors(rows, ("pair",))["pair"].astype(np.float64)
     assert after["pair"] == pytest.approx(np.linalg.norm(stored, axis=1).max(), rel=1e-5)
     assert after["pair"] >= before["pair"] and after["head"] >= before["head"]
 
