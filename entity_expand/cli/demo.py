@@ -45,3 +45,4 @@ def command(seeds: tuple[str, ...], folder: Path, size: int, both_directions: fl
         click.echo("\nHow sure it is was fitted on classes of these very countries (entity-expand fit).", err=True)
     click.echo(f"\nWith pictures: {folder / 'expansion.html'}", err=True)
     click.echo(f"More: entity-expand expand {folder / 'index'} Peru Bolivia Ecuador", err=True)
+    click.echo(f"By hand: entity-expand serve {folder / 'index'} --bundle {bundle_path()}", err=True)

@@ -1,6 +1,6 @@
 """Take the pictures of the page for the documents: `python tests/page/screenshots.py ADDRESS docs/images`.
 
-The service answers from the demo's index, with confidence fitted on the demo's classes.
+The service answers from the demo's index and is given the demo's bundle.
 """
 
 from __future__ import annotations
@@ -49,7 +49,26 @@ def take(browser: Browser, address: str, folder: Path, size: str, scheme: str) -
         page.get_by_role("option").first.wait_for()
         page.wait_for_timeout(1_000)
         keep(page.screenshot(), folder / f"page-seeds-{size}-{scheme}.png")
+        page.keyboard.press("Escape")
+    page.evaluate("window.scrollTo(0, 0)")
+    page.get_by_role("combobox").fill("Ruritania")
+    page.get_by_role("button", name="Something that is not in here").click()
+    page.get_by_label("A sentence about it").fill("Ruritania sends its gold down the river to the coast.")
+    page.get_by_label("A picture of it").set_input_files(
+        {"name": "flag.png", "mimeType": "image/png", "buffer": flag()}
+    )
+    page.locator("#own img").evaluate("(each) => each.decode()")
+    keep(page.screenshot(), folder / f"page-own-{size}-{scheme}.png")
     page.context.close()
+
+
+def flag() -> bytes:
+    """Return the picture of the flag of a country that is none."""
+    stream = io.BytesIO()
+    image = Image.new("RGB", (120, 80), (0, 110, 70))
+    image.paste((250, 210, 40), (0, 26, 120, 54))
+    image.save(stream, "PNG")
+    return stream.getvalue()
 
 
 def keep(content: bytes, path: Path) -> None:

@@ -92,8 +92,9 @@ async function load(image) {
   image.src = address;
 }
 
-/** Have an image show a picture of the service once it comes into view. */
+/** Have an image show a picture of the service once it comes into view, or a file that was chosen here at once. */
 export function show(image, address) {
+  if (address.startsWith("blob:")) image.src = address;
   if (!address.startsWith(PICTURES)) return;
   image.loading = "lazy";
   image.decoding = "async";

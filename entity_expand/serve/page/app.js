@@ -7,10 +7,12 @@ import { save, toCsv, toJson } from "./files.js";
 import { chosen, filters } from "./filters.js";
 import { listen } from "./keys.js";
 import { fromLink, toLink } from "./link.js";
-import { button, nameOf, rows, thumbnail } from "./parts.js";
+import { ownSeeds } from "./own.js";
+import { nameOf, rows } from "./parts.js";
 import * as sheet from "./sheet.js";
-import { PAGE, Session, answered, decided, filtered, forgotten, question, verdictOf, withSeed } from "./state.js";
+import { PAGE, Session, answered, decided, filtered, forgotten, isNew, question, verdictOf, withSeed } from "./state.js";
 import { typeahead } from "./typeahead.js";
+import { empty, refill } from "./welcome.js";
 
 const DONE = { accept: "Accepted", reject: "Rejected" };
 const WORDS = 6;
@@ -140,7 +142,7 @@ function render(state, before) {
   byId("refused").hidden = !state.rejected.length;
   byId("refused-title").textContent = `Rejected (${state.rejected.length})`;
   counts(state);
-  empty(state);
+  empty(state, (entity) => { if (!verdictOf(session.state, entity.id)) addSeed(entity); });
   history.replaceState(null, "", `#${toLink(state)}`);
 }
 
@@ -157,29 +159,12 @@ function counts(state) {
   byId("jump").textContent = `${size} in the set`;
   byId("further").hidden = !state.answer || state.answer.results.length < Math.min(PAGE, index.limits.results);
   for (const id of ["csv", "json", "share"]) byId(id).disabled = !state.seeds.length;
+  const own = state.seeds.filter(isNew);
+  byId("unshared").hidden = !own.length;
+  byId("unshared").textContent = `The link leaves out ${own.map(nameOf).join(", ")}: your own sentences and pictures go into no address.`;
+  if (own.length === size) byId("share").disabled = true;
   byId("undo").disabled = session.undoable === null;
   byId("undo").title = session.undoable === null ? "Nothing to undo" : `Undo: ${session.undoable} (U)`;
-}
-
-function empty(state) {
-  const box = byId("empty");
-  const none = state.results !== null && !state.results.length;
-  box.hidden = state.results !== null && !none;
-  if (none) box.replaceChildren(h("h3", {}, "Nothing else is found"), h("p", {}, "Clear the filters, or give other examples."));
-  else if (state.results === null && !box.dataset.filled) welcome(box);
-  if (none) delete box.dataset.filled;
-}
-
-async function welcome(box) {
-  box.dataset.filled = "yes";
-  const some = h("ul", { class: "some" });
-  const words = "Name two or three members of the set you have in mind. The rest of it is looked for in the corpus.";
-  box.replaceChildren(h("h3", {}, "Begin with a few examples"), h("p", {}, words), some);
-  const found = await ask("/v1/entities?limit=12").catch(() => ({ entities: [] }));
-  some.replaceChildren(...found.entities.map((entity) => {
-    const choose = () => { if (!verdictOf(session.state, entity.id)) addSeed(entity); };
-    return h("li", {}, h("button", { type: "button", class: "button plain", click: choose }, thumbnail(entity), h("span", {}, nameOf(entity))));
-  }));
 }
 
 function wire() {
@@ -197,6 +182,7 @@ function wire() {
   byId("sheet-close").addEventListener("click", () => byId("sheet").close());
   window.addEventListener("hashchange", () => { if (index) void restore(); });
   listen({ cards, act, beside, undo, again: () => void expand({ focus: true }) });
+  ownSeeds({ add: addSeed, limits: () => index.limits });
   typeahead({ choose: addSeed, several: (names) => void addSeveral(names), go: () => void expand({ focus: true }), fail, taken: (id) => session.state.seeds.some((each) => each.id === id) });
 }
 
@@ -229,7 +215,8 @@ async function start() {
     document.title = index.title ? `${index.title} · entity-expand` : "entity-expand";
     byId("about").textContent = count(index.entities, "entity", "entities");
     if (first) filters(index, change, (key, value, is) => change(`filter ${key}`, (state) => filtered(state, key, value, is)));
-    delete byId("empty").dataset.filled;
+    byId("own-open").hidden = !index.new_seeds;
+    refill();
     if (!session.state.seeds.length) await restore();
   } catch (problem) {
     fail(problem);

@@ -1,6 +1,6 @@
 /** The set as files: a table for spreadsheets, and the JSON form that `Expansion.from_json` reads. */
 
-import { PAGE, filterForm, isFiltered } from "./state.js";
+import { PAGE, askedFor, filterForm, isFiltered, isNew } from "./state.js";
 
 // What spreadsheets take for the start of a formula, in both widths, or skip before one.
 const FORMULA = /^ *[=+\-@\t\r\n＝＋－＠]/;
@@ -12,20 +12,22 @@ function cell(value) {
   return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
 }
 
+const idOf = (entity) => (isNew(entity) ? "" : entity.id);
+
 /** Return the seeds and the accepted entities as CSV. */
 export function toCsv(state) {
   const set = [...state.seeds.map((each) => [each, "seed"]), ...state.accepted.map((each) => [each, "accept"])];
   const keys = [...new Set(set.flatMap(([entity]) => Object.keys(entity.attributes)))].sort();
   const head = ["id", "name", "verdict", "rank", "score", "confidence", "text", ...keys.map((key) => `attribute.${key}`)];
   const rows = set.map(([entity, verdict]) => [
-    entity.id, entity.name, verdict, entity.rank, entity.score, entity.confidence,
+    idOf(entity), entity.name, verdict, entity.rank, entity.score, entity.confidence,
     entity.evidence.find((item) => item.text)?.text,
     ...keys.map((key) => entity.attributes[key]),
   ]);
   return [head, ...rows].map((row) => `${row.map(cell).join(",")}\r\n`).join("");
 }
 
-const plain = ({ id, name, attributes, evidence }) => ({ id, name, attributes, evidence });
+const plain = (entity) => ({ id: idOf(entity), name: entity.name, attributes: entity.attributes, evidence: entity.evidence });
 
 function results(state) {
   return (state.results ?? []).map((each, index) => ({
@@ -54,7 +56,7 @@ export function toJson(state) {
     format: "entity-expand expansion",
     version: 1,
     query: {
-      seeds: state.seeds.map((each) => each.id),
+      seeds: state.seeds.map(askedFor),
       size: state.answer?.query.size ?? PAGE,
       exclude: [],
       filter: isFiltered(state) ? { ...filterForm(state), query: null } : null,

@@ -46,7 +46,7 @@ export function listen({ cards, act, beside, undo, again }) {
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.target.matches(TYPED_IN)) return;
-    if (byId("door").open || byId("keys").open) return;
+    if (byId("door").open || byId("keys").open || byId("own").open) return;
     const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (byId("sheet").open ? inSheet(name) : onPage(name)) event.preventDefault();
   });

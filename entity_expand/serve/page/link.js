@@ -1,16 +1,21 @@
 /** The state as the fragment of an address, so that a set can be shared; nothing of it reaches a server's log. */
 
-import { EMPTY } from "./state.js";
+import { EMPTY, isNew } from "./state.js";
 
 const MOST = 1_000;
 const LONGEST = 1_000;
 const LISTS = { seed: "seeds", accept: "accepted", reject: "rejected" };
 const MODALITIES = ["text", "picture", "both"];
 
-/** Return the fragment of a state, without "#". */
+/**
+ * Return the fragment of a state, without "#". Seeds that are not in the index are left out; if there are no others,
+ * the accepted entities are seeds to whoever opens it.
+ */
 export function toLink(state) {
   const link = new URLSearchParams();
-  for (const [name, list] of Object.entries(LISTS)) for (const entity of state[list]) link.append(name, entity.id);
+  const stored = state.seeds.filter((entity) => !isNew(entity));
+  const named = stored.length ? { ...state, seeds: stored } : { ...state, seeds: state.accepted, accepted: [] };
+  for (const [name, list] of Object.entries(LISTS)) for (const entity of named[list]) link.append(name, entity.id);
   for (const [key, values] of state.attributes) for (const value of values) link.append(`is.${key}`, value);
   if (state.prefix) link.append("begins", state.prefix);
   if (state.modality) link.append("modality", state.modality);

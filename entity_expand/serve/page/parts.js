@@ -2,6 +2,7 @@
 
 import { pictureAddress, show } from "./api.js";
 import { h, icon } from "./dom.js";
+import { isNew } from "./state.js";
 
 /** Return what an entity is called for people. */
 export const nameOf = (entity) => entity.name || entity.id;
@@ -58,7 +59,8 @@ export function rows(list, what, remove) {
     const name = nameOf(entity);
     const words = h("span", { class: "words", title: name, dir: "auto" }, name);
     const taken = button("cross", `${what} ${name}`, () => remove(entity), { kind: "bare" });
-    return h("li", { class: "row" }, thumbnail(entity), words, taken);
+    const own = isNew(entity) ? h("span", { class: "fresh", title: "Not in the index" }, "own") : null;
+    return h("li", { class: "row" }, thumbnail(entity), words, own, taken);
   }
 
   return (entities) => {

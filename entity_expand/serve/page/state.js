@@ -19,6 +19,22 @@ export const EMPTY = Object.freeze({
   seen: new Set(), // ids of all that were ever shown
 });
 
+/**
+ * Return a seed that is not in the index: `given` is what the service takes in place of an id. It has an id of its own
+ * that no entity can have and that is never sent.
+ */
+export function newSeed(given, picture) {
+  const text = given.text.replace(/\[\[(.+?)\]\]/gs, "$1");
+  const evidence = text ? [{ text, mentions: [], image: null }] : [];
+  return { id: Symbol("not in the index"), name: given.name, picture, attributes: {}, evidence, given };
+}
+
+/** Whether an entity is not in the index. */
+export const isNew = (entity) => entity.given !== undefined;
+
+/** Return what stands for a seed in a question. */
+export const askedFor = (entity) => entity.given ?? entity.id;
+
 const ids = (entities) => entities.map((entity) => entity.id);
 const without = (entities, id) => entities.filter((entity) => entity.id !== id);
 
@@ -76,7 +92,7 @@ export function question(state, limits, more = false) {
   const shown = more ? ids(state.results ?? []) : [];
   const exclude = [...accepted, ...rejected, ...shown].filter((id) => !known.has(id));
   return {
-    seeds: [...ids(state.seeds), ...used],
+    seeds: [...state.seeds.map(askedFor), ...used],
     negative: rejected.slice(-limits.seeds),
     exclude: [...new Set(exclude)],
     size: Math.min(PAGE, limits.results),
