@@ -11,7 +11,7 @@ import numpy as np
 
 from entity_expand.bundle import Bundle
 from entity_expand.elastic.address import Address, Credentials
-from entity_expand.elastic.documents import field_of, revision, rows_in
+from entity_expand.elastic.documents import ROWS, field_of, revision, rows_in
 from entity_expand.elastic.frame import vectors_by_field
 from entity_expand.elastic.meta import ElasticMeta
 from entity_expand.scoring import head_rows, head_statistics
@@ -79,13 +79,23 @@ def verify_index(
         check = _Check(meta, bundle)
         sample = draw(np.unique(places), session.settings.seed)
         found_sources = sources_at(session, physical, sample)
-        sampled = [found_sources[place] for place in sample.tolist() if place in found_sources]
-        rows = {part: rows_in(sampled, meta.index.dimension, part) for part in meta.layers}
-        found = search(session, physical, meta, check.blocks(sources(session, physical)), rows)
-        problems = [*check.rest(len(sampled)), *check.problems()]
+        sampled = [source for source in found_sources.values() if _readable(source, meta)]
+        found = search(session, physical, meta, check.blocks(sources(session, physical)), _rows_in(sampled, meta))
+        problems = [*check.rest(len(found_sources)), *check.problems()]
         problems += count_problems(session, physical, meta, check.count, check.present)
         problems += judge(meta, found)
     return Audit(physical, check.count, check.digest.hexdigest(), least(found), tuple(problems))
+
+
+def _rows_in(sources: Sequence[Mapping[str, Any]], meta: ElasticMeta) -> LayerRows:
+    return {part: rows_in(sources, meta.index.dimension, part) for part in meta.layers}
+
+
+def _readable(source: Mapping[str, Any], meta: ElasticMeta) -> bool:
+    try:
+        return bool(_rows_in([source], meta))
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 class _Check:
@@ -107,30 +117,35 @@ class _Check:
     def blocks(self, pages: Iterator[Sequence[Mapping[str, Any]]]) -> Iterator[tuple[Int64, LayerRows]]:
         """Check pages of documents and yield their places and rows."""
         for page in pages:
-            sources = [hit["_source"] for hit in page]
-            try:
-                rows = {part: rows_in(sources, self._meta.index.dimension, part) for part in self._meta.layers}
-            except (KeyError, TypeError, ValueError):
-                self._note("have rows that cannot be read", *[hit["_id"] for hit in page])
+            self._count(page)
+            damaged = {hit["_id"] for hit in page if not _readable(hit["_source"], self._meta)}
+            if damaged:
+                self._note("have rows that cannot be read", *sorted(damaged))
+            readable = [hit for hit in page if hit["_id"] not in damaged]
+            if not readable:
                 continue
+            rows = _rows_in([hit["_source"] for hit in readable], self._meta)
             vectors = vectors_by_field(rows, self._meta.layers, self._meta.vectors.fields)
-            for number, (hit, own) in enumerate(zip(page, vectors, strict=True)):
+            for number, (hit, own) in enumerate(zip(readable, vectors, strict=True)):
                 heads = [each.head[number] for each in rows.values() if each.deviation[number] > 0]
                 self._one(hit, own, heads)
-            self._lengths(rows, page[0]["_id"])
-            yield np.array([source["place"] for source in sources], dtype=np.int64), rows
+            self._lengths(rows, readable[0]["_id"])
+            yield np.array([hit["_source"]["place"] for hit in readable], dtype=np.int64), rows
+
+    def _count(self, page: Sequence[Mapping[str, Any]]) -> None:
+        self.count += len(page)
+        for part in self.present:
+            self.present[part] += sum(field_of(ROWS, part) in hit["_source"] for hit in page)
 
     def _lengths(self, rows: LayerRows, near: str) -> None:
         for part, own in rows.items():
             there, layer = present(own), self._meta.layers[part]
-            self.present[part] += len(there)
             for field, norm in norms_of(there, layer.frame, self._meta.vectors.fields).items():
                 if norm > layer.largest_norms[field] * _ROUNDING:
                     self._note(f"have longer vectors {field_of(field, part)!r} than readers are told, near", near)
 
     def _one(self, hit: Mapping[str, Any], vectors: Mapping[str, Float32], heads: Sequence[Float32]) -> None:
         source, identifier = hit["_source"], hit["_id"]
-        self.count += 1
         self.digest.update(digest_line(hit))
         fields = {name: value for name, value in source.items() if name not in vectors}
         if source.get("id") != identifier:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,9 +12,19 @@ import pytest
 from PIL import Image
 
 from contract.world import KINDS
-from entity_expand import ConfigError, Expander, ExpandSettings, NewSeed, QueryError
+from entity_expand import (
+    AsyncExpander,
+    ConfigError,
+    Expander,
+    ExpandQuery,
+    ExpandSettings,
+    Filter,
+    NewSeed,
+    QueryError,
+)
 from entity_expand.bundle import Bundle
-from entity_expand.channels.fusion import ChannelWeights, standardised
+from entity_expand.channels.fit import channel_lists, fit_channels
+from entity_expand.channels.fusion import Channel, ChannelWeights, standardised
 from entity_expand.corpus import Corpus, OwnRow, Query, write_corpus
 from entity_expand.encoder import FakeEncoder
 from entity_expand.evaluate import evaluate
@@ -28,6 +39,7 @@ COUNT = 24
 TEXTLESS, BLIND = ("5", "11"), ("6", "12", "13")
 """Ids of entities without a text, and without a picture."""
 NAMES = ["0", "4", "8"]
+CHANNELS: tuple[Channel, ...] = ("model", "text", "picture")
 SETTINGS_OF = {
     "both": IndexSettings("both"),
     "text": IndexSettings("text"),
@@ -176,6 +188,31 @@ def test_modalities_go_with_both() -> None:
 
 
 @pytest.mark.parametrize("kept", ALL)
+def test_many_at_once_keep_their_parts_apart(folder: Path, index: Index, kept: str) -> None:
+    filtered = Filter(attributes={"kind": ["k1"]})
+    queries = [
+        ExpandQuery(seeds, 30, modality=modality, filter=filtered if modality == "text" else None, strategy=strategy)
+        for modality in ("picture", None, "text")
+        for seeds in (("0", "4"), ("8",))
+        for strategy in ("paper", "mean")
+    ]
+    queries.append(ExpandQuery(NAMES, 30, strategy="hybrid", settings=PICTURES))
+    with Expander.open(index(kept)) as expander:
+        together = expander.expand_many(queries)
+        assert [each.ids for each in together] == [expander.expand_many([query])[0].ids for query in queries]
+    for query, found in zip(queries, together, strict=True):
+        if query.strategy != "hybrid":
+            with Expander.open(folder / (query.modality or "both")) as alone:
+                assert found.ids == alone.expand(query.seeds, 30, filter=query.filter, strategy=query.strategy).ids
+
+    async def awaited() -> list[list[str]]:
+        async with await AsyncExpander.open(index(kept)) as expander:
+            return [each.ids for each in await expander.expand_many(queries)]
+
+    assert asyncio.run(awaited()) == [each.ids for each in together]
+
+
+@pytest.mark.parametrize("kept", ALL)
 def test_modalities_are_evaluated(folder: Path, index: Index, kept: str) -> None:
     queries = [Query(f"k{k}", 0, (str(k), str(k + 3))) for k in range(3)]
     truth = {f"k{k}": frozenset(str(n) for n in range(k, COUNT, 3)) for k in range(3)}
@@ -184,6 +221,18 @@ def test_modalities_are_evaluated(folder: Path, index: Index, kept: str) -> None
         assert found.rankings == evaluate(alone.store, queries, truth, protocol="single").rankings
         with pytest.raises(QueryError, match="a modality"):
             evaluate(parts.store, queries, truth, modality="picture")
+
+
+def test_weights_of_parts_are_fitted_on_a_server_as_over_a_folder(index: Index) -> None:
+    truth, found, names = {f"k{k}": frozenset(str(n) for n in range(k, COUNT, 3)) for k in range(3)}, [], CHANNELS
+    for kept in ALL:
+        with Expander.open(index(kept)) as expander:
+            fusion, _ = fit_channels(expander.store, truth, draws=1)
+            assert (fusion.classes, fusion.lists) == (3, 3 * 4)
+            found.append(channel_lists(expander.store, truth, names, 1, ExpandSettings(both_directions=1.0)))
+    for folded, served in zip(*found, strict=True):
+        assert folded.class_name == served.class_name and (folded.members == served.members).all()
+        np.testing.assert_allclose(served.scores, folded.scores, rtol=1e-4, atol=1e-5)
 
 
 def test_a_server_says_what_it_knows(served: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import dataclasses
+import json
 import struct
 from collections.abc import Generator
 from typing import Any
@@ -177,6 +179,30 @@ def test_a_row_of_another_revision_than_the_hit_is_fetched_again() -> None:
     assert next(asked(Rows(np.array([5])), seen=seen)).path == "/places-1/_search"
 
 
+def test_parts_are_asked_for_apart_like_this() -> None:
+    state = view().state
+    frame = Frame(np.zeros(3), PairFrame(np.array([1.0, 0.0, 0.0, 0.0]), 2.0))
+    frames = {None: FRAME, "text": FRAME, "picture": frame}
+    seen = View(dataclasses.replace(state, frames=frames), RowCache(3, 1 << 16), RecordCache(10))
+    places = np.array([3])
+    pair = np.array([2.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0])
+    steps = asked(Rows(places, "picture"), Nearest("pair", pair, 1, NONE, part="picture"), Rows(places), seen=seen)
+    search, pictures, own = (json.loads(line) for line in next(steps).body[1::2])  # type: ignore[index]
+    assert search["knn"]["field"] == "picture_pair"
+    sent = np.frombuffer(base64.b64decode(search["knn"]["query_vector"]), ">f4")
+    assert sent.tolist() == [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]  # balanced as the vectors of that part
+    assert (pictures["_source"], own["_source"]) == (["picture_rows"], ["rows"])
+    rows = EntityRows(np.eye(1, 4, dtype=np.float32), np.eye(1, 4, dtype=np.float32), np.ones(1), np.zeros(1))
+    hits = [ranked(3, 5.0), hit(3) | {"_source": {}}, hit(3) | {"_source": {"rows": pack_rows(rows, 0)}}]
+    responses = [{"hits": {"hits": [each]}} for each in hits]
+    absent, nearest, present = end(steps, Answer(200, {"responses": responses}))
+    assert nearest.floor == 4.0 + 1.0  # what the products lack of the scores
+    assert absent.deviation.tolist() == [0.0] and not absent.head.any() and present.deviation.tolist() == [1.0]
+    with pytest.raises(StopIteration):  # all is cached, and apart
+        next(asked(Rows(places, "picture"), Rows(places), seen=seen))
+    assert next(asked(Rows(places, "text"), seen=seen)).body["_source"] == ["text_rows"]  # type: ignore[index]
+
+
 def test_more_than_the_server_gives_at_once_is_capped() -> None:
     steps = asked(Nearest("head", QUERY, 12_000, NONE))
     body = next(steps).body
@@ -295,6 +321,9 @@ def test_a_mapping() -> None:
     }
     assert not {"pair", "feature"} & set(made["properties"])
     assert mapping(3, VectorOptions())["properties"]["pair"]["index_options"] == {"type": "flat"}
+    fields = mapping(3, VectorOptions(), parts=("picture",))["properties"]
+    assert fields["picture_rows"] == {"type": "binary"} and not any(name.startswith("text_") for name in fields)
+    assert all(fields[f"picture_{name}"] == fields[name] for name in ("head", "pair", "feature"))
 
 
 @pytest.mark.parametrize(
