@@ -14,10 +14,13 @@ from typing import Any
 import numpy as np
 
 from entity_expand.channels.fusion import DEPTH, Channel, fused
+from entity_expand.channels.parts import heard_in
+from entity_expand.channels.terms import masked_text
 from entity_expand.channels.weights import weights_for
 from entity_expand.growth import Ranking, Space
 from entity_expand.plan import space_of
 from entity_expand.pools import VectorPool
+from entity_expand.query import NewSeed
 from entity_expand.scoring import EntityRows, stacked
 from entity_expand.seeds import SeedSet
 from entity_expand.seeds.gains import mean_gain
@@ -73,19 +76,19 @@ class Gathered:
     pool: VectorPool
 
 
-def hybrid_steps(asked: Asked, facts: Facts, texts: Sequence[str]) -> Steps[Ranking]:
+def hybrid_steps(asked: Asked, facts: Facts, new: Sequence[NewSeed]) -> Steps[Ranking]:
     """Rank the entities by the fused scores of all channels that count.
 
     Args:
         asked: What the list is made from; its strategy is "mean", the list of each channel of the model.
         facts: About the index.
-        texts: The masked sentences of the seeds that are not in the index, in the order of `asked.seeds.new`.
+        new: The seeds that are not in the index, in their order.
 
     Raises:
         QueryError: The index has not a channel that counts, or not the vectors that the settings need.
     """
     weights = weights_for(asked.settings.channels, facts)
-    heard = yield from gathered(asked, facts, texts, tuple(weights))
+    heard = yield from gathered(asked, facts, new, tuple(weights))
     values = fused(heard.scores, weights)
     seeds, places = np.arange(len(heard.positions), heard.pool.size), leading(values, asked.size)
     ranking = ranking_of(heard.pool, asked, seeds, places, values, facts.exact, fetches=1)
@@ -93,10 +96,10 @@ def hybrid_steps(asked: Asked, facts: Facts, texts: Sequence[str]) -> Steps[Rank
     return dataclasses.replace(ranking, positions=positions, joined=joined)
 
 
-def gathered(asked: Asked, facts: Facts, texts: Sequence[str], channels: Sequence[Channel]) -> Steps[Gathered]:
+def gathered(asked: Asked, facts: Facts, new: Sequence[NewSeed], channels: Sequence[Channel]) -> Steps[Gathered]:
     """Return what channels say of the heads of their lists; arguments as of `hybrid_steps`."""
-    voices = yield from _voices(asked, facts, channels)
-    heard = _heard(asked.seeds, texts) if "lexical" in channels else None
+    voices = yield from _voices(asked, facts, new, channels)
+    heard = _heard(asked.seeds, new) if "lexical" in channels else None
     positions = yield from _candidates(asked, [voices[name] for name in channels if name in voices], heard)
     requests: list[Request[Any]] = [Rows(positions, voice.part) for voice in voices.values()]
     if heard:
@@ -110,27 +113,27 @@ def gathered(asked: Asked, facts: Facts, texts: Sequence[str], channels: Sequenc
     return Gathered(positions, {name: scores[name] for name in channels}, pool)
 
 
-def _voices(asked: Asked, facts: Facts, channels: Sequence[Channel]) -> Steps[dict[Channel, _Voice]]:
+def _voices(
+    asked: Asked, facts: Facts, new: Sequence[NewSeed], channels: Sequence[Channel]
+) -> Steps[dict[Channel, _Voice]]:
     """Return the channels of the model that count, and first of them always the one that hears all."""
     own, rows = asked.seeds.weights, (yield from asked.seeds.rows())
     voices: dict[Channel, _Voice] = {"model": _Voice(None, space_of(asked.settings, facts), rows, own)}
-    inside = asked.seeds.positions >= 0
     for part in PARTS:
         if part in channels:
-            rows = yield from ask(Rows(asked.seeds.stored, part))
-            present = rows.deviation > 0
-            kept = np.array(own)[inside][present] if own else np.empty(0)
+            rows, present = yield from heard_in(part, asked.seeds, new)
+            kept = np.array(own)[present] if own else np.empty(0)
             space = space_of(asked.settings, facts.parts[part])
-            voices[part] = _Voice(part, space, rows.take(present), tuple((kept / kept.mean()).tolist() if own else ()))
+            voices[part] = _Voice(part, space, rows, tuple((kept / kept.mean()).tolist() if len(kept) else ()))
     return voices
 
 
-def _heard(seeds: SeedSet, texts: Sequence[str]) -> LexicalQuery:
+def _heard(seeds: SeedSet, new: Sequence[NewSeed]) -> LexicalQuery:
     """Return the seeds as the lexical channel hears them."""
     weights = np.array(seeds.weights or [1.0] * len(seeds))
     inside = seeds.positions >= 0
-    new = tuple(texts[number] for number in (-1 - seeds.positions[~inside]).tolist())
-    return LexicalQuery(seeds.stored, new, np.append(weights[inside], weights[~inside]))
+    texts = tuple(masked_text(*each.sentence) for each in new)
+    return LexicalQuery(seeds.stored, texts, np.append(weights[inside], weights[~inside]))
 
 
 def _candidates(asked: Asked, voices: Sequence[_Voice], heard: LexicalQuery | None) -> Steps[Int64]:

@@ -13,14 +13,16 @@ from entity_expand.errors import QueryError
 from entity_expand.pools import Pool
 from entity_expand.query import ExpandQuery, NewSeed
 from entity_expand.scoring import EntityRows
-from entity_expand.stores.base import AsyncReader, Facts, IndexMeta, Reader, Request
+from entity_expand.stores.base import AsyncReader, Facts, IndexMeta, Reader, Request, part_meta
+from entity_expand.types import Modality
 
 
 @dataclass(frozen=True, slots=True)
 class Encode(Request[EntityRows]):
-    """The rows of seeds that are not in the index, in this order; at least one."""
+    """The rows of seeds that are not in the index, in this order, as it or a part would hold them; at least one."""
 
     seeds: tuple[NewSeed, ...]
+    part: Modality | None = None
 
 
 class EncodesSeeds(Protocol):
@@ -33,6 +35,12 @@ class EncodesSeeds(Protocol):
 def new_seeds(query: ExpandQuery) -> tuple[NewSeed, ...]:
     """Return the seeds of a query that are not in the index, and behind them such negatives."""
     return tuple(given for given in (*query.seeds, *query.negative) if isinstance(given, NewSeed))
+
+
+def shows(seed: NewSeed, modality: Modality) -> bool:
+    """Return whether a new seed has what a modality compares."""
+    has = {"text": bool(seed.text.strip()), "picture": seed.image is not None}
+    return has[modality] if modality != "both" else True
 
 
 class EncodingReader:
@@ -94,9 +102,15 @@ def _encoded(wanted: Sequence[Encode], encoder: EncodesSeeds | None, meta: Index
             "A seed is not in the index, and there is nothing to encode it with: open the expander with the bundle "
             "that the index was made with."
         )
-    rows = encoder.rows([seed for request in wanted for seed in request.seeds], meta)
-    ends = np.cumsum([len(request.seeds) for request in wanted]).tolist()
-    return [rows.take(np.arange(end - len(request.seeds), end)) for request, end in zip(wanted, ends, strict=True)]
+    found: dict[int, EntityRows] = {}
+    for part in dict.fromkeys(request.part for request in wanted):
+        numbers = [number for number, request in enumerate(wanted) if request.part == part]
+        seeds = [seed for number in numbers for seed in wanted[number].seeds]
+        rows = encoder.rows(seeds, meta if part is None else part_meta(meta, part))
+        ends = np.cumsum([len(wanted[number].seeds) for number in numbers]).tolist()
+        for number, end in zip(numbers, ends, strict=True):
+            found[number] = rows.take(np.arange(end - len(wanted[number].seeds), end))
+    return [found[number] for number in range(len(wanted))]
 
 
 def _merged(requests: Sequence[Request[Any]], rows: Sequence[EntityRows], others: Sequence[Any]) -> list[Any]:

@@ -13,6 +13,7 @@ from entity_expand.errors import ConfigError, ImageError, IndexMismatchError, Qu
 from entity_expand.image import open_picture
 from entity_expand.query import NewSeed
 from entity_expand.scoring import EntityRows, entity_rows, head_rows, head_statistics, predicted_rows
+from entity_expand.seeds.encode import shows
 from entity_expand.stores.base import IndexMeta
 from entity_expand.types import Float64, Modality
 
@@ -94,7 +95,7 @@ class SeedEncoder:
             shares = {"text": 1 - meta.late_fusion, "picture": meta.late_fusion}
         inputs, owners, weights = [], [], []
         for number, seed in enumerate(seeds):
-            seen = [modality for modality in shares if _shows(seed, modality)]
+            seen = [modality for modality in shares if shows(seed, modality)]
             if not seen:
                 raise QueryError(f"The index compares {meta.modality}s, and the new seed {seed.called!r} has none.")
             inputs += [_input(seed, modality) for modality in seen]
@@ -104,11 +105,6 @@ class SeedEncoder:
         np.add.at(features, owners, self.encoder.encode(inputs) * np.array(weights)[:, None])
         total = np.bincount(owners, weights, len(seeds)).astype(np.float64)
         return features / total[:, None]
-
-
-def _shows(seed: NewSeed, modality: Modality) -> bool:
-    has = {"text": bool(seed.text.strip()), "picture": seed.image is not None}
-    return has[modality] if modality != "both" else True
 
 
 def _input(seed: NewSeed, modality: Modality) -> EncoderInput:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
-from entity_expand.channels.parts import all_present, facts_in, part_asked, seen_in
+from entity_expand.channels.parts import all_heard_in, facts_in, part_asked, seen_in
 from entity_expand.channels.steps import hybrid_steps
-from entity_expand.channels.terms import masked_text
 from entity_expand.errors import QueryError
 from entity_expand.growth import Ranking
 from entity_expand.plan import ExpandSettings, ranking_steps
 from entity_expand.pools import Pool
-from entity_expand.query import ExpandQuery
+from entity_expand.query import ExpandQuery, NewSeed
 from entity_expand.seeds import SeedSet
-from entity_expand.seeds.encode import new_seeds
 from entity_expand.stores.base import Facts, Steps
 from entity_expand.strategies.combine import COMBINATIONS
 from entity_expand.strategies.lists import Asked, list_steps
@@ -51,15 +49,14 @@ def ranked(
         facts: About the index.
         whole: All entities with their scores, if the store has them at hand for these settings.
     """
-    settings = settings_of(query)
+    settings, new = settings_of(query), [seed for seed in query.seeds if isinstance(seed, NewSeed)]
     if part := part_asked(query.modality, facts):
-        yield from all_present(part, seeds)
+        heard = yield from all_heard_in(part, seeds, new)
         own = dataclasses.replace(query, modality=None)
-        return (yield from seen_in(part, ranked(own, seeds, size, excluded, facts_in(part, facts), None)))
+        return (yield from seen_in(part, ranked(own, heard, size, excluded, facts_in(part, facts), None)))
     if query.strategy == "hybrid":
         asked = Asked("mean", seeds, size, settings, excluded, query.filter)
-        texts = [masked_text(*seed.sentence) for seed in new_seeds(query)]
-        return (yield from hybrid_steps(asked, facts, texts))
+        return (yield from hybrid_steps(asked, facts, new))
     for strategy in COMBINATIONS:
         if query.strategy == strategy:
             return (yield from list_steps(Asked(strategy, seeds, size, settings, excluded, query.filter), facts, whole))

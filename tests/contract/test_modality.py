@@ -104,6 +104,7 @@ def index(folder: Path, elasticsearch_url: str, tmp_path_factory: pytest.TempPat
 
 
 PICTURES = ExpandSettings(channels=ChannelWeights(1.0, picture=1.0))
+WEIGHTS = [1.0, 2.0, 0.5, 0.7]
 SETTINGS = [ExpandSettings(), ExpandSettings(both_directions=1.0), ExpandSettings(space="features")]
 
 
@@ -135,10 +136,66 @@ def test_seeds_that_a_part_lacks_are_named(folder, index, kept) -> None:
     with Expander.open(index(kept)) as expander:
         with pytest.raises(QueryError, match="seeds Thing 12, Thing 6 have no picture"):
             expander.expand(["0", "12", "6"], modality="picture")
-        with pytest.raises(QueryError, match="text and picture together"):
-            encoder = SeedEncoder(Bundle.open(folder / "bundle"), FakeEncoder(16))
-            Expander(expander.store, encoder=encoder).expand([NewSeed("An [[ox]].")], modality="picture")
         assert "6" not in expander.expand(NAMES, modality="picture", negative=["6"]).ids
+
+
+def picture(number: int) -> Image.Image:
+    return Image.new("RGB", (8, 8), (number, 99, 7))
+
+
+OX = NewSeed("An [[ox]] has rock, snow and goat.", picture(3), "ox")
+TOLD, SEEN = NewSeed("The [[eel]] has salt, wave and tide."), NewSeed(image=picture(70), name="this one")
+
+
+@pytest.fixture
+def encoding(folder: Path) -> SeedEncoder:
+    bundle = Bundle.open(folder / "bundle")
+    return SeedEncoder(bundle, FakeEncoder(bundle.dimension))
+
+
+@pytest.mark.parametrize("kept", KEPT)
+@pytest.mark.parametrize(("modality", "new"), [("text", TOLD), ("picture", SEEN)])
+def test_new_seeds_are_compared_as_by_an_index_of_that_modality(
+    folder: Path, index: Index, encoding: SeedEncoder, kept: str, modality: Modality, new: NewSeed
+) -> None:
+    asked = [([new, "4", OX, "0"], [0.5, 2.0, 1.0, 1.0], [SEEN]), ([OX], None, [])]
+    with Expander.open(index(kept)) as parts, Expander.open(folder / modality) as alone:
+        parts.encoder = alone.encoder = encoding
+        for seeds, weights, negative in asked:
+            for strategy in ("paper", "mean", "rank-fusion"):
+                given = {"strategy": strategy, "weights": weights, "settings": SETTINGS[1]}
+                found, right = parts.expand(seeds, 30, modality=modality, **given), alone.expand(seeds, 30, **given)
+                assert found.ids == right.ids and len(found.ids) > 15
+                assert [r.score for r in found.results] == pytest.approx([r.score for r in right.results], rel=1e-4)
+                assert [seed.name for seed in found.seeds] == [seed.name for seed in right.seeds]
+            assert parts.expand(seeds, 5, modality=modality, negative=negative).results
+        other = {"text": SEEN, "picture": TOLD}[modality]
+        with pytest.raises(QueryError, match=f"seeds Thing (5|6), {other.called} have no {modality}; ask without them"):
+            parts.expand([OX, {"text": "5", "picture": "6"}[modality], other], modality=modality)
+
+
+@pytest.mark.parametrize("kept", ALL)
+def test_new_seeds_are_heard_by_the_channels_of_what_they_have(
+    folder: Path, index: Index, encoding: SeedEncoder, kept: str
+) -> None:
+    only = {part: ExpandSettings(channels=ChannelWeights(**{"model": 0.0, part: 1.0})) for part in ("text", "picture")}
+    with Expander.open(index(kept)) as parts:
+        parts.encoder = encoding
+        for part, settings in only.items():
+            with Expander.open(folder / part) as alone:
+                alone.encoder = encoding
+                found = parts.expand(["0", OX, TOLD, SEEN], 10, strategy="hybrid", settings=settings, weights=WEIGHTS)
+                heard = {"text": ["0", OX, TOLD], "picture": ["0", OX, SEEN]}[part]
+                weights = [WEIGHTS[number] for number in ({"text": (0, 1, 2), "picture": (0, 1, 3)}[part])]
+                assert found.ids == alone.expand(heard, 10, strategy="mean", weights=weights).ids
+        deaf = ExpandSettings(channels=ChannelWeights(1.0, picture=5.0))
+        told = parts.expand([TOLD], 10, strategy="hybrid", settings=deaf)
+        assert told.ids == parts.expand([TOLD], 10, strategy="mean").ids
+
+
+def test_a_service_without_an_encoder_says_so(folder: Path) -> None:
+    with Expander.open(folder / "all") as expander, pytest.raises(QueryError, match="nothing to encode it with"):
+        expander.expand([OX], modality="text")
 
 
 @pytest.mark.parametrize("kept", ALL)
