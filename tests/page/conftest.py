@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +18,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from entity_expand.bundle import Bundle
 from entity_expand.corpus import Corpus
 from entity_expand.demo import bundle_path, write_demo_corpus
-from entity_expand.encoder import OnnxEncoder
-from indexer import IndexSettings, index_corpus
+from entity_expand.encoder import FakeEncoder, OnnxEncoder
+from indexer import ElasticSettings, IndexSettings, index_corpus
 from page.hostile import make_hostile
+from servers.fixtures import delete_all
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 COMMAND = (sys.executable, "-c", "from entity_expand.cli import main; main()", "serve")
@@ -45,15 +47,15 @@ def chromium() -> str:
 
 
 @contextmanager
-def service(index: Path, *options: str) -> Iterator[str]:
+def service(index: Path | str, *options: str) -> Iterator[str]:
     """Serve an index by the command and yield the address."""
     command = [*COMMAND, str(index), "--port", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             assert process.stdout is not None
-            match = re.search(r"http://\S+", process.stdout.readline())
-            assert match, "the service did not start"
-            yield match[0]
+            addresses = re.findall(r"http://\S+", process.stdout.readline())  # behind that of an index on a server
+            assert addresses, "the service did not start"
+            yield addresses[-1]
         finally:
             process.terminate()
 
@@ -86,6 +88,21 @@ def hostile_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hostile(hostile_index: Path) -> Iterator[str]:
     with service(hostile_index, "--title", "<script>window.harmed = 1</script>") as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def hostile_served(hostile_index: Path, elasticsearch_url: str) -> Iterator[str]:
+    """The same over an index on a search server."""
+    name, folder = f"page-{uuid.uuid4().hex[:12]}", hostile_index.parent
+    bundle, address = Bundle.open(folder / "bundle"), f"{elasticsearch_url}/{name}"
+    try:
+        with Corpus.open(folder / "corpus") as corpus:
+            settings, elastic = IndexSettings(modalities=True), ElasticSettings(work=folder / "work", merge=False)
+            index_corpus(bundle, FakeEncoder(bundle.dimension), corpus, address, settings, elastic=elastic)
+        with service(address) as served:
+            yield served
+    finally:
+        delete_all(elasticsearch_url, name)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.sync_api import Page, Route, expect
 
 from entity_expand.results import Expansion
@@ -125,13 +126,17 @@ def test_a_service_with_keys_asks_for_one(visit: Opened, demo: Path, tmp_path: P
         assert "secret" not in page.url + page.content()
 
 
-def test_the_switch_between_text_and_picture_is_where_the_index_has_both(
-    visit: Opened, countries: str, hostile: str
-) -> None:
+def test_the_switch_between_text_and_picture_is_where_the_index_has_both(visit: Opened, countries: str) -> None:
     page = visit(countries + NORDIC)
     names(page)
     expect(page.locator("#modalities")).to_be_hidden()
-    page = visit(hostile)
+
+
+@pytest.mark.parametrize("where", ["hostile", "hostile_served"])
+def test_what_the_switch_between_text_and_picture_does(
+    visit: Opened, where: str, request: pytest.FixtureRequest
+) -> None:
+    page = visit(request.getfixturevalue(where))
     add_seeds(page, "𝕊1 ", "𝕊4 ")
     page.keyboard.press("Enter")
     names(page)

@@ -16,7 +16,7 @@ from entity_expand.elastic.store import ElasticStore
 from entity_expand.encoder import FakeEncoder
 from entity_expand.serve.app import create_app
 from entity_expand.serve.settings import ServeSettings
-from indexer import ElasticSettings, index_corpus
+from indexer import ElasticSettings, IndexSettings, index_corpus
 from serve.helpers import problem
 from servers.fixtures import delete_all
 from servers.proxy import Proxy
@@ -31,7 +31,8 @@ def served(world: Path, elasticsearch_url: str, tmp_path_factory: pytest.TempPat
     try:
         with Corpus.open(world / "corpus") as corpus:
             work = ElasticSettings(work=tmp_path_factory.mktemp("work"), merge=False)
-            index_corpus(bundle, FakeEncoder(bundle.dimension), corpus, address, elastic=work)
+            settings = IndexSettings(modalities=True)
+            index_corpus(bundle, FakeEncoder(bundle.dimension), corpus, address, settings, elastic=work)
         yield address
     finally:
         delete_all(elasticsearch_url, address.rpartition("/")[2])
@@ -51,6 +52,17 @@ def test_answers_are_those_of_the_embedded_index(served: str, client: TestClient
             batch = other.post("/v1/expand/batch", json={"queries": [ASKED, {"seeds": ["Mercuri"]}, ASKED]}).json()
             assert batch["results"][0]["results"] == batch["results"][2]["results"]
             assert batch["results"][1]["suggestions"] == ["Mercury"]
+
+
+def test_modalities_that_the_index_knows_can_be_asked_for(served: str) -> None:
+    with Expander.open(served) as expander:
+        app = create_app(expander, ServeSettings())
+        with TestClient(app, base_url="http://localhost") as client:
+            assert client.get("/v1/index").json()["modalities"] == ["both", "text", "picture"]
+            found = client.post("/v1/expand", json={"seeds": ["3", "6"], "modality": "text"}).json()
+            assert [each["id"] for each in found["results"]] == expander.expand(["3", "6"], modality="text").ids
+            refused = problem(client.post("/v1/expand", json={"seeds": ["3", "0"], "modality": "picture"}))
+            assert refused.status == 422 and "Place 3 have no picture" in refused.detail
 
 
 def test_a_search_server_that_is_gone_is_a_problem(served: str, elasticsearch_url: str) -> None:
