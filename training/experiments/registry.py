@@ -174,8 +174,7 @@ OBJECTIVES = Experiment(
     "The same network, backbones, data and steps with other objectives: the contrast of texts and pictures alone, that "
     "with matching and masked words, text alone, and pictures alone.",
     (
-        BASE, CLIP_STYLE, ALBEF_STYLE,
-        Variant("text only", _TEXT_ONLY), Variant("picture only", _PICTURE_ONLY),
+        BASE, CLIP_STYLE, Variant("text only", _TEXT_ONLY), Variant("picture only", _PICTURE_ONLY), ALBEF_STYLE,
     ),
     EVERY, STRONG, ("table", "margins"),
 )  # fmt: skip
