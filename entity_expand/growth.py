@@ -31,6 +31,7 @@ class Ranking:
 
     `similarities` (T,) holds the mean over the seeds of what each adds to the score, `joined` (T,) the positions in the
     order that they had before they were ranked again, `between` the mean gain between two seeds, None for one alone.
+    `fused` (T,) holds the scores of several channels together, None where the model alone speaks.
     """
 
     positions: Int64
@@ -40,6 +41,12 @@ class Ranking:
     between: float | None
     exact: bool
     fetches: int
+    fused: Float64 | None = None
+
+    @property
+    def telling(self) -> Float64:
+        """What says how sure each result is, (T,)."""
+        return self.similarities if self.fused is None else self.fused
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ class Confidence:
     classes: int
     lists: int
     late_fusion: float | None = None
+    strategy: Literal["hybrid"] | None = None
 
     def __post_init__(self) -> None:
         check(self)
@@ -81,12 +82,12 @@ class Fitted:
     channels: tuple[Fusion, ...] = field(default=())
 
     def confidence_in(
-        self, space: str, both_directions: float, modality: str, late_fusion: float | None
+        self, space: str, both_directions: float, modality: str, late_fusion: float | None, strategy: str | None = None
     ) -> Confidence | None:
-        """Return what was fitted for similarities of this kind; None if nothing was."""
-        wanted = (space, both_directions, modality, late_fusion)
+        """Return what was fitted for lists of this kind; None if nothing was."""
+        wanted = (space, both_directions, modality, late_fusion, strategy)
         for each in self.confidence:
-            if (each.space, each.both_directions, each.modality, each.late_fusion) == wanted:
+            if (each.space, each.both_directions, each.modality, each.late_fusion, each.strategy) == wanted:
                 return each
         return None
 

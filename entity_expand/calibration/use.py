@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from entity_expand.calibration.curve import features, probabilities
+from entity_expand.channels.parts import part_asked
+from entity_expand.channels.weights import fitted_weights
 from entity_expand.growth import Ranking
 from entity_expand.query import ExpandQuery
-from entity_expand.stores.base import Facts
+from entity_expand.stores.base import Facts, part_meta
 from entity_expand.strategies.choice import settings_of
 from entity_expand.types import Float64
 
@@ -15,11 +17,14 @@ def chances_of(query: ExpandQuery, ranking: Ranking, facts: Facts) -> Float64 | 
 
     Entities that are excluded count as shown before, as they are on later pages: the list goes on behind them.
     """
-    if facts.fitted is None or query.strategy == "hybrid" or query.modality is not None:
+    settings, part = settings_of(query), part_asked(query.modality, facts)
+    hybrid = query.strategy == "hybrid"
+    if facts.fitted is None or (hybrid and (part or settings.channels or fitted_weights(facts) is None)):
         return None
-    settings, meta = settings_of(query), facts.meta
-    fitted = facts.fitted.confidence_in(settings.space, settings.both_directions, meta.modality, meta.late_fusion)
+    meta = part_meta(facts.meta, part) if part else facts.meta
+    fitted = facts.fitted.confidence_in(
+        settings.space, settings.both_directions, meta.modality, meta.late_fusion, "hybrid" if hybrid else None
+    )
     if fitted is None:
         return None
-    judged = features(ranking.similarities, ranking.between, 1 + len(query.exclude))
-    return probabilities(judged, fitted.coefficients)
+    return probabilities(features(ranking.telling, ranking.between, 1 + len(query.exclude)), fitted.coefficients)

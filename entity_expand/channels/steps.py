@@ -90,10 +90,11 @@ def hybrid_steps(asked: Asked, facts: Facts, new: Sequence[NewSeed]) -> Steps[Ra
     weights = weights_for(asked.settings.channels, facts)
     heard = yield from gathered(asked, facts, new, tuple(weights))
     values = fused(heard.scores, weights)
+    values[np.isin(heard.positions, asked.excluded)] = -np.inf
     seeds, places = np.arange(len(heard.positions), heard.pool.size), leading(values, asked.size)
     ranking = ranking_of(heard.pool, asked, seeds, places, values, facts.exact, fetches=1)
     positions, joined = heard.positions[ranking.positions], heard.positions[ranking.joined]
-    return dataclasses.replace(ranking, positions=positions, joined=joined)
+    return dataclasses.replace(ranking, positions=positions, joined=joined, fused=values[ranking.positions])
 
 
 def gathered(asked: Asked, facts: Facts, new: Sequence[NewSeed], channels: Sequence[Channel]) -> Steps[Gathered]:
@@ -137,8 +138,11 @@ def _heard(seeds: SeedSet, new: Sequence[NewSeed]) -> LexicalQuery:
 
 
 def _candidates(asked: Asked, voices: Sequence[_Voice], heard: LexicalQuery | None) -> Steps[Int64]:
-    """Return the positions, rising, of the heads of the channels' lists."""
-    depth, barred = max(DEPTH, 2 * asked.size), np.union1d(asked.excluded, asked.seeds.stored)
+    """Return the positions, rising, of the heads of the channels' lists.
+
+    What is excluded is among them, so that scores are standardised as on the page that showed it.
+    """
+    depth, barred = max(DEPTH, 2 * (asked.size + len(asked.excluded))), np.unique(asked.seeds.stored)
     heads: list[Request[Any]] = [voice.nearest(depth, barred, asked) for voice in voices if len(voice.rows)]
     if heard:
         heads.append(LexicalNearest(heard, depth, barred, asked.filter))

@@ -10,7 +10,7 @@ DEFAULT = ChannelWeights(model=1.0, lexical=0.2)
 """What counts where nothing was fitted: little, since words help some corpora and harm others; see docs/channels.md."""
 
 
-def _fitted(facts: Facts) -> ChannelWeights | None:
+def fitted_weights(facts: Facts) -> ChannelWeights | None:
     """Return the weights that were fitted for such an index, if it has all their channels."""
     if facts.fitted is None:
         return None
@@ -27,7 +27,7 @@ def weights_for(chosen: ChannelWeights | None, facts: Facts) -> dict[Channel, fl
         QueryError: The index has not one of them.
     """
     if chosen is None:
-        chosen = _fitted(facts) or DEFAULT
+        chosen = fitted_weights(facts) or DEFAULT
     counting = chosen.counting()
     for name in counting:
         if name != "model" and name not in facts.channels:

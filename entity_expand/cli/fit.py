@@ -58,8 +58,9 @@ def command(
     store = open_store(index, credentials=known)
     try:
         classes = read_truth(truth)
-        fitted, quality = fit_index(store, classes, draws, size)
         fusion = fit_channels(store, classes, draws) if store.begin().facts.channels else None
+        weights = None if fusion is None else fusion[0].weights
+        fitted, quality = fit_index(store, classes, draws, size, channels=weights)
     finally:
         store.close()
     if fusion is not None:

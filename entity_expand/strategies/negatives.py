@@ -60,4 +60,5 @@ def away_from(negatives: SeedSet, seeds: SeedSet, ranking: Ranking, size: int, m
         positions=ranking.positions[order],
         scores=scores[order],
         similarities=ranking.similarities[order],
+        fused=None if ranking.fused is None else ranking.fused[order],
     )

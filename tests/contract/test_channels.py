@@ -81,6 +81,13 @@ def test_hybrid_keeps_to_filters_and_exclusions(store) -> None:
         Expander(store).expand(NAMES, strategy="hybrid", filter=Filter(query={"no_such_query": {}}))
 
 
+def test_pages_of_hybrid_are_parts_of_one_list(store) -> None:
+    expander = Expander(store)
+    whole, page = expander.expand(NAMES, 20, strategy="hybrid"), expander.expand(NAMES, 8, strategy="hybrid").more()
+    assert page.ids == whole.ids[8:16]
+    assert [r.score for r in page.results] == pytest.approx([r.score for r in whole.results[8:16]], rel=1e-6)
+
+
 def test_hybrid_can_be_ranked_again_and_told_what_not(store) -> None:
     plain = Expander(store).expand(NAMES, 12, strategy="hybrid")
     again = Expander(store).expand(NAMES, 12, strategy="hybrid", rerank=True)

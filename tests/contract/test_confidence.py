@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import math
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,8 @@ import pytest
 from contract.world import World, entities, serve
 from entity_expand import AsyncExpander, Expander, ExpandSettings, IndexMismatchError
 from entity_expand.calibration.draws import fit_index
-from entity_expand.calibration.fitted import Fitted
+from entity_expand.calibration.fitted import Fitted, Fusion
+from entity_expand.channels.fusion import ChannelWeights
 from entity_expand.elastic.store import ElasticStore
 from entity_expand.stores.memory import MemoryStore
 from indexer import keep_fitted, keep_fitted_with_bundle
@@ -28,7 +32,9 @@ QUERIES = [
 @pytest.fixture(scope="module")
 def fitted(world: World, served: str) -> Fitted:
     store = MemoryStore.open(world.index)
-    found, _ = fit_index(store, TRUTH, draws=1, size=20)
+    weights = ChannelWeights(1.0, 0.5)
+    found, _ = fit_index(store, TRUTH, draws=1, size=20, channels=weights)
+    found = dataclasses.replace(found, channels=(Fusion("both", weights, 3, 12),))
     store.close()
     for index in (world.index, world.fetched, served):
         keep_fitted(index, found)
@@ -50,6 +56,31 @@ def test_all_stores_are_as_sure(world: World, served: str, fitted: Fitted) -> No
             return await expander.expand(["0", "3"], 12)
 
     assert asyncio.run(awaited()).cutoff is not None
+
+
+def test_hybrid_is_sure_by_its_own_scores(world: World, served: str, fitted: Fitted) -> None:
+    for address in (world.fetched, served):
+        with Expander.open(address) as expander:
+            whole = expander.expand(["0", "3"], 12, strategy="hybrid")
+            assert whole.cutoff is not None
+            own = fitted.confidence_in("heads", 0.0, "both", None, "hybrid")
+            assert own is not None and own.coefficients[1] > 0
+            sure, scores = ([getattr(each, name) for each in whole.results] for name in ("confidence", "score"))
+            logits = [math.log(p / (1 - p)) - own.coefficients[5] * math.log(n) for n, p in enumerate(sure, 1)]
+            rise = [(high - low) / (own.coefficients[1] or 1) for high, low in pairwise(logits)]
+            assert rise == pytest.approx([high - low for high, low in pairwise(scores)], abs=1e-6)
+            page = expander.expand(["0", "3"], 6, strategy="hybrid").more()
+            assert [each.confidence for each in page.results] == pytest.approx(sure[6:])
+            unlike = expander.expand(["0", "3"], 6, strategy="hybrid", negative=["1"])
+            assert unlike.cutoff is not None and all(each.confidence for each in unlike.results)
+            chosen = ExpandSettings(channels=ChannelWeights(1.0, 0.7))
+            assert expander.expand(["0", "3"], 6, strategy="hybrid", settings=chosen).cutoff is None
+    less = dataclasses.replace(fitted, channels=())
+    keep_fitted(world.index, less)
+    with Expander.open(world.index) as expander:
+        assert expander.expand(["0", "3"], 6, strategy="hybrid").cutoff is None, "the default weights were not fitted"
+        assert expander.expand(["0", "3"], 6).cutoff is not None
+    keep_fitted(world.index, fitted)
 
 
 def test_a_reader_notices(served: str, fitted: Fitted, tmp_path: Path) -> None:

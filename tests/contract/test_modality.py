@@ -23,6 +23,7 @@ from entity_expand import (
     QueryError,
 )
 from entity_expand.bundle import Bundle
+from entity_expand.calibration.draws import fit_index
 from entity_expand.channels.fit import channel_lists, fit_channels
 from entity_expand.channels.fusion import Channel, ChannelWeights, standardised
 from entity_expand.corpus import Corpus, OwnRow, Query, write_corpus
@@ -32,7 +33,7 @@ from entity_expand.fakes import fake_bundle
 from entity_expand.seeds.newcomers import SeedEncoder
 from entity_expand.stores.base import Nearest, Rows
 from entity_expand.types import Entity, Modality
-from indexer import ElasticSettings, IndexSettings, index_corpus
+from indexer import ElasticSettings, IndexSettings, index_corpus, keep_fitted
 from servers.fixtures import delete_all
 
 COUNT = 24
@@ -290,6 +291,40 @@ def test_weights_of_parts_are_fitted_on_a_server_as_over_a_folder(index: Index) 
     for folded, served in zip(*found, strict=True):
         assert folded.class_name == served.class_name and (folded.members == served.members).all()
         np.testing.assert_allclose(served.scores, folded.scores, rtol=1e-4, atol=1e-5)
+
+
+def test_parts_are_as_sure_as_indices_of_that_modality(folder: Path, index: Index) -> None:
+    truth = {f"k{k}": frozenset(str(n) for n in range(k, COUNT, 3)) for k in range(3)}
+    with Expander.open(folder / "all") as expander:
+        fitted, quality = fit_index(expander.store, truth, draws=2, size=20)
+    assert len(quality) == len(fitted.confidence) == 3 * 3 and {"features", "picture: features"} < set(quality)
+    for address in (folder / "all", index("served-all")):
+        keep_fitted(address, fitted)
+    for modality in ("text", "picture"):
+        with Expander.open(folder / modality) as alone:
+            right, its = fit_index(alone.store, truth, draws=2, size=20)
+            for own in right.confidence:
+                found = fitted.confidence_in(own.space, own.both_directions, modality, None)
+                assert found is not None and found.coefficients == pytest.approx(own.coefficients, rel=1e-3, abs=1e-4)
+            assert {name: quality[f"{modality}: {name}"].lists for name in its} == {n: q.lists for n, q in its.items()}
+        keep_fitted(folder / modality, right)
+        with Expander.open(folder / modality) as alone:
+            wanted = alone.expand(NAMES, 10)
+        for address in (folder / "all", index("served-all")):
+            with Expander.open(address) as parts:
+                shown = parts.expand(NAMES, 10, modality=modality)
+                assert shown.cutoff == wanted.cutoff is not None
+                sure = [each.confidence for each in shown.results]
+                assert sure == pytest.approx([each.confidence for each in wanted.results], abs=1e-3)
+                assert parts.expand(NAMES, 10).cutoff is not None
+                assert parts.expand(NAMES, 10, modality=modality, strategy="hybrid").cutoff is None
+
+
+def test_a_part_with_too_few_members_is_not_fitted(folder: Path) -> None:
+    truth = {"a": frozenset([*TEXTLESS, *BLIND[:2]]), "b": frozenset(["0", "1", "2", "3", "4"])}
+    with Expander.open(folder / "all") as expander:
+        fitted, _ = fit_index(expander.store, truth, draws=1, size=20)
+    assert {each.modality for each in fitted.confidence} == {"both"}
 
 
 def test_a_server_says_what_it_knows(served: str) -> None:

@@ -167,6 +167,22 @@ def test_confidence_and_cutoff_are_shown_where_there_are_some(visit: Opened, cou
     assert page.locator("#cards > li").nth(3).inner_text() == "Up to here about 3 likely members"
 
 
+@pytest.mark.parametrize(("first", "then", "end"), [(3, 5, 3), (24, 5, 29), (24, None, 24), (None, None, None)])
+def test_the_cutoff_stays_where_it_is_when_more_is_shown(
+    visit: Opened, countries: str, tmp_path: Path, first: int | None, then: int | None, end: int | None
+) -> None:
+    page, likely = visit(countries), iter([first, then])
+    with_answer(page, "**/v1/expand", lambda answer: answer.update(cutoff=next(likely)))
+    page.goto(countries + NORDIC)
+    names(page)
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator(".card")).to_have_count(48)
+    assert page.locator(".end").count() == (end is not None)
+    if end is not None:
+        assert page.locator("#cards > li").nth(end).inner_text() == f"Up to here about {end} likely members"
+    assert Expansion.from_json(saved(page, "JSON", tmp_path)).cutoff == end
+
+
 def test_what_is_done_before_the_service_answers_is_kept(visit: Opened, countries: str) -> None:
     page = visit(countries)
     held: list[Route] = []

@@ -80,7 +80,7 @@ export class Cards {
     const kept = new Map(this.#shown.map((entity, index) => [entity, this.#cards()[index]]));
     this.#shown = state.results ?? [];
     const cards = this.#shown.map((entity) => kept.get(entity) ?? this.#card(entity));
-    const likely = state.answer?.cutoff;
+    const likely = state.cutoff;
     const end = likely && likely < cards.length ? [h("li", { class: "end" }, `Up to here about ${likely} likely members`)] : [];
     this.#list.replaceChildren(...cards.slice(0, likely ?? cards.length), ...end, ...cards.slice(likely ?? cards.length));
     this.#list.classList.toggle("bare", !this.#shown.some((entity) => entity.picture));

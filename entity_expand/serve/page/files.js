@@ -51,7 +51,6 @@ function history(state) {
 
 /** Return all of it as JSON: what was asked, the seeds, the last results, and each decision. */
 export function toJson(state) {
-  const whole = state.answer?.results.length === state.results?.length;
   return JSON.stringify({
     format: "entity-expand expansion",
     version: 1,
@@ -70,7 +69,7 @@ export function toJson(state) {
     seeds: state.seeds.map(plain),
     negatives: [],
     results: results(state),
-    cutoff: whole ? (state.answer?.cutoff ?? null) : null,
+    cutoff: state.cutoff,
     exact: state.answer?.exact ?? true,
     fetches: state.answer?.fetches ?? 0,
     history: history(state),

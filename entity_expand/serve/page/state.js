@@ -16,6 +16,7 @@ export const EMPTY = Object.freeze({
   results: null, // entities that are shown, null before the first answer
   words: [], // what the results have in common
   answer: null, // the last answer of the service
+  cutoff: null, // how many of the first results are likely members, null for unknown
   seen: new Set(), // ids of all that were ever shown
 });
 
@@ -128,9 +129,15 @@ export function answered(state, asked, answer, more = false) {
     rejected: told(state.rejected),
     results: [...before, ...shown],
     answer,
+    cutoff: more ? goneOn(state, answer.cutoff) : answer.cutoff,
     words: more ? state.words : [],
     seen: new Set([...state.seen, ...ids(shown)]),
   };
+}
+
+/** Return the cut-off of results with further ones behind them: the set goes on if all before were likely members. */
+function goneOn({ cutoff, results }, further) {
+  return cutoff === results.length && further !== null ? cutoff + further : cutoff;
 }
 
 /** A state with its past; `listener` is told of each change. */
