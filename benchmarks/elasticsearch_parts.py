@@ -63,7 +63,7 @@ def indexed(folder: Path, url: str, size: int, width: int) -> None:
     (folder / "corpus").mkdir()
     rows = []
     for n in range(size):
-        (folder / "corpus" / f"{n}.png").touch()
+        (folder / "corpus" / f"{n}.png").write_bytes(b"no encoder reads this")
         text = f"Entity {n} is one of many, as its only sentence says of number {n}."
         rows.append(OwnRow(text, ((str(n), 0, len(f"Entity {n}")),), f"{n}.png" if n % 4 else None))
     write_corpus(folder / "corpus", entities, rows)

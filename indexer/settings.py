@@ -23,7 +23,7 @@ class IndexSettings:
             pictures, or the one that it has.
         evidence: Sentences kept per entity.
         modalities: Whether what the texts alone and the pictures alone say is kept beside what "both" says; both are
-            encoded for it, and the index is three times as large.
+            encoded for it, and the index is up to three times as large.
         table_bytes: Scores of all pairs are kept in a folder if they need no more than this; 0 for never.
     """
 

@@ -33,7 +33,7 @@ _METHODS = ("flat", "hnsw", "int8_flat", "int8_hnsw", "bbq_flat", "bbq_hnsw")
 )  # fmt: skip
 @click.option(
     "--modalities", is_flag=True,
-    help="Keep also what the texts alone and the pictures alone say, for expand --modality; three times as large.",
+    help="Keep also what the texts alone and the pictures alone say, for expand --modality; up to three times as big.",
 )  # fmt: skip
 @click.option("--split", help="Only samples of this split of the corpus.")
 @encoder_options

@@ -21,7 +21,7 @@ from entity_expand.stores.base import PARTS
 from entity_expand.types import Int64, Sample
 from indexer.elastic.bulk import Bulk
 from indexer.elastic.items import Item
-from indexer.elastic.layers import LayerRows, taken
+from indexer.elastic.layers import LayerRows, at
 from indexer.prepare import Prepared, masked, record, samples_of
 
 _BLOCK = 1024
@@ -40,7 +40,7 @@ def documents(
         contents: (n,) what `contents_of` says of them.
     """
     for start in range(0, len(places), _BLOCK):
-        block = taken(rows, start, start + _BLOCK)
+        block = at(rows, np.arange(start, min(len(places), start + _BLOCK)))
         for number, vectors in enumerate(vectors_by_field(block, meta.layers, meta.vectors.fields)):
             samples = samples_of(prepared, start + number)
             yield document(

@@ -12,7 +12,7 @@ from entity_expand.encoder import Encoder
 from entity_expand.scoring import EntityRows
 from entity_expand.stores.base import VectorField
 from entity_expand.stores.writing import write_rows
-from entity_expand.types import Modality
+from entity_expand.types import Int64, Modality
 from indexer.features import GroupEncoder
 from indexer.prepare import Prepared, features_of, part_blocks, row_blocks
 
@@ -30,9 +30,9 @@ def encoded(prepared: Prepared, encoder: Encoder | GroupEncoder, work: Path) -> 
     return rows
 
 
-def taken(rows: LayerRows, start: int, end: int) -> LayerRows:
-    """Return the rows of the entities from `start` up to `end`, or to the last one."""
-    return {part: own.take(np.arange(start, min(len(own), end))) for part, own in rows.items()}
+def at(rows: LayerRows, numbers: Int64) -> LayerRows:
+    """Return the rows of some entities, in that order."""
+    return {part: own.take(numbers) for part, own in rows.items()}
 
 
 def present(rows: EntityRows) -> EntityRows:

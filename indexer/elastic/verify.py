@@ -12,7 +12,7 @@ from entity_expand.elastic.documents import ROWS, field_of, pack_rows
 from entity_expand.elastic.meta import ElasticMeta
 from entity_expand.errors import StoreError
 from entity_expand.types import Int64, Modality
-from indexer.elastic.layers import LayerRows, taken
+from indexer.elastic.layers import LayerRows, at
 from indexer.elastic.pages import stored
 from indexer.elastic.probe import judge, least, search
 from indexer.elastic.session import Session
@@ -40,16 +40,14 @@ def check_loaded(
         StoreError: Something is not as it should be.
     """
     problems = _compare_revisions(session, physical, expected)
-    there = expected >= 0
-    counts = {part: int((there & (own.deviation > 0)).sum()) for part, own in rows.items()}
-    problems += count_problems(session, physical, meta, int(there.sum()), counts)
-    places = draw(np.flatnonzero(there), session.settings.seed)
+    there = np.flatnonzero(expected >= 0)
+    counts = {part: int((own.deviation[there] > 0).sum()) for part, own in rows.items()}
+    problems += count_problems(session, physical, meta, len(there), counts)
+    places = draw(there, session.settings.seed)
     problems += _row_problems(session, physical, rows, places)
     if problems:
         raise StoreError(_text(physical, problems))
-    found = search(
-        session, physical, meta, _blocks(rows, len(expected)), {p: own.take(places) for p, own in rows.items()}
-    )
+    found = search(session, physical, meta, _blocks(rows, there), at(rows, places))
     if problems := judge(meta, found):
         raise StoreError(_text(physical, problems))
     return least(found).recall, len(places)
@@ -59,9 +57,10 @@ def _text(physical: str, problems: list[str]) -> str:
     return f"{physical} was loaded but is not put into use: {'; '.join(problems)}. Run again to repair it."
 
 
-def _blocks(rows: LayerRows, count: int) -> Iterable[tuple[Int64, LayerRows]]:
-    for start in range(0, count, _BLOCK):
-        yield np.arange(start, min(count, start + _BLOCK)), taken(rows, start, start + _BLOCK)
+def _blocks(rows: LayerRows, places: Int64) -> Iterable[tuple[Int64, LayerRows]]:
+    for start in range(0, len(places), _BLOCK):
+        here = places[start : start + _BLOCK]
+        yield here, at(rows, here)
 
 
 def _compare_revisions(session: Session, physical: str, expected: Int64) -> list[str]:

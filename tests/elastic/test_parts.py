@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from elastic.worlds import World, entities_of
-from entity_expand import Expander, IndexMismatchError, QueryError
+from entity_expand import Expander, IndexMismatchError, QueryError, RejectedError
 from entity_expand.corpus import Corpus, OwnRow, write_corpus
 from entity_expand.elastic.documents import rows_in
 from entity_expand.elastic.hybrid import read_index
@@ -121,6 +121,17 @@ def test_documents_that_went_missing_are_sent_again_with_their_parts(world: Worl
     report = world.index(chosen=APART)
     assert (report.load.sent, report.load.version) == (2, version)
     assert world.digest() == digest
+
+
+def test_what_was_encoded_of_parts_is_used_again(world: World) -> None:
+    corpus = write(world.folder / "poison", [*entities_of(COUNT), Entity("x" * 600, "Long")])
+    with pytest.raises(RejectedError, match="refused 1 of 19 entities"):
+        world.index(corpus, chosen=APART)
+    assert world.encoder.seen == 3 * 19 - len(BLIND) - len(TEXTLESS)
+    world.encoder.seen = 0
+    report = world.index(corpus, chosen=APART, allow_rejected=True)
+    assert report.load is not None and (report.load.rejected, world.encoder.seen) == (1, 0)
+    assert not verify_index(world.address, world.bundle).problems
 
 
 def test_what_changes_in_the_corpus_changes_in_the_parts(world: World) -> None:
