@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from elastic.worlds import World, entities_of
-from entity_expand import Expander, IndexMismatchError, QueryError, RejectedError
+from entity_expand import Expander, ExpandSettings, IndexMismatchError, QueryError, RejectedError
+from entity_expand.cli import group
 from entity_expand.corpus import Corpus, OwnRow, write_corpus
+from entity_expand.demo import bundle_path, write_demo_corpus
+from entity_expand.elastic.bodies import VectorOptions
 from entity_expand.elastic.documents import rows_in
 from entity_expand.elastic.hybrid import read_index
 from entity_expand.elastic.store import ElasticStore
@@ -232,3 +237,47 @@ def test_an_index_whose_parts_are_not_as_it_says_is_refused(world: World) -> Non
     ask("PUT", other, {"mappings": mappings})
     with pytest.raises(IndexMismatchError, match="text_pair is missing, picture_pair is missing"):
         Expander.open(other)
+
+
+def test_parts_are_searched_as_the_index_is(world: World) -> None:
+    options = VectorOptions("int8_hnsw", rescore=3.0, fields=("head",))
+    report = world.index(chosen=APART, vectors=options)
+    assert report.load is not None and report.load.recall >= 0.8
+    fields = world.ask("GET", "/_mapping")[report.load.version]["mappings"]["properties"]
+    assert {name for name in fields if name.startswith("text_")} == {"text_rows", "text_head"}
+    assert fields["picture_head"] == fields["head"]
+    with Expander.open(world.address) as expander:
+        found = expander.expand(SEEDS, 5, modality="picture")
+        assert len(found.ids) == 5 and not found.exact
+        with pytest.raises(QueryError, match="holds the vectors head"):
+            expander.expand(SEEDS, modality="picture", settings=ExpandSettings(both_directions=1.0))
+
+
+def test_the_demo_by_the_commands(tmp_path: Path, elasticsearch_url: str, index_name: str) -> None:
+    def run(*arguments: object) -> str:
+        result = CliRunner().invoke(group, [str(each) for each in arguments])
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    write_demo_corpus(tmp_path / "corpus")
+    address, work = f"{elasticsearch_url}/{index_name}", ("--work", tmp_path / "work")
+    build = (
+        "index",
+        "build",
+        bundle_path(),
+        tmp_path / "corpus",
+        "--late-fusion",
+        0.2,
+        "--modalities",
+        "--split",
+        "test",
+    )
+    run(*build, "--to", address, *work)
+    run(*build, "--to", tmp_path / "index")
+    for modality in PARTS:
+        asked = ("Ghana", "Mali", "Senegal", "--modality", modality, "--json")
+        served, folded = (json.loads(run("expand", where, *asked)) for where in (address, tmp_path / "index"))
+        assert [each["id"] for each in served["results"]] == [each["id"] for each in folded["results"]]
+        assert served["query"]["modality"] == modality and len(served["results"]) > 5
+    assert "Wrote 0 entities" in run("index", "upsert", bundle_path(), tmp_path / "corpus", "--to", address, *work)
+    assert "100.0%" in run("index", "verify", address)
