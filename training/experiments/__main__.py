@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -30,15 +31,16 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings of each variant.")
 @click.option("--checkpoint", type=_FOLDER, multiple=True, help="Folder of a CLIP or a BLIP, as a further baseline.")
 @click.option("--domains", help="For the experiment of this name: JSON of lists of classes by domain.")
+@click.option("--without", multiple=True, metavar="VARIANT", help="Leave this variant out. May be repeated.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 def main(
     name: str, corpus: Path, out: Path | None, config: str, work: Path, seeds: int, checkpoint: tuple[Path, ...],
-    domains: str | None, dry_run: bool,
+    domains: str | None, without: tuple[str, ...], dry_run: bool,
 ) -> None:  # fmt: skip
     """Do the experiment NAME on a corpus and write a table, a figure and the command to docs/results/."""
     try:
         request = Request(
-            experiment_named(name), config_named(config), seeds, work, checkpoint,
+            experiment_named(name, without), config_named(config), seeds, work, checkpoint,
             parse_domains(domains) if domains else None, _typed(sys.argv[1:]),
         )  # fmt: skip
         with Corpus.open(corpus, per_mention=request.config.data.per_mention) as opened:
@@ -55,7 +57,7 @@ def main(
 def _typed(arguments: list[str]) -> str:
     """Return the command as it was typed, absolute paths cut to their last part."""
     kept = [Path(each).name if each.startswith("/") else each for each in arguments]
-    return " ".join(["python -m training.experiments", *kept])
+    return " ".join(["python -m training.experiments", shlex.join(kept)])
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from entity_expand.corpus import Corpus
@@ -56,15 +56,23 @@ class Request:
     command: str = ""
 
 
-def experiment_named(name: str) -> Experiment:
+def experiment_named(name: str, without: Collection[str] = ()) -> Experiment:
     """Return an experiment.
 
+    Args:
+        name: Of it.
+        without: Names of variants that are left out.
+
     Raises:
-        ConfigError: There is none of this name.
+        ConfigError: There is none of this name, or no such variant.
     """
     if name not in EXPERIMENTS:
         raise ConfigError(f"There is no experiment {name!r}; there are {', '.join(EXPERIMENTS)}.")
-    return EXPERIMENTS[name]
+    experiment = EXPERIMENTS[name]
+    names = [variant.name for variant in experiment.variants]
+    if unknown := set(without) - set(names):
+        raise ConfigError(f"{name!r} has no variant {sorted(unknown)[0]!r}; it has {', '.join(names) or 'none'}.")
+    return replace(experiment, variants=tuple(each for each in experiment.variants if each.name not in without))
 
 
 def config_named(name: str) -> TrainingConfig:

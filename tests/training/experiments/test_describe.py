@@ -53,6 +53,12 @@ def test_unknown_names():
         experiment_named("modalities")
     with pytest.raises(ConfigError, match="tiny-cupl"):
         config_named("huge")
+    with pytest.raises(ConfigError, match="CLIP-style"):
+        experiment_named("objectives", without=["BLIP-style"])
+
+
+def test_variants_can_be_left_out():
+    assert [each.name for each in experiment_named("polysemy", ["ALBEF-style"]).variants] == ["base", "CLIP-style"]
 
 
 def test_ways_have_every_score_that_they_can():
