@@ -47,6 +47,7 @@ def test_it_holds_the_packages_with_all_their_tracked_files(wheel: zipfile.ZipFi
 def test_it_holds_the_demos_bundle(wheel: zipfile.ZipFile) -> None:
     assert "entity_expand/demo/bundle/manifest.json" in wheel.namelist()
     assert "entity_expand/demo/bundle/encoder.onnx" in wheel.namelist()
+    assert "entity_expand/demo/bundle/fitted.json" in wheel.namelist()
 
 
 def test_it_holds_nothing_else(wheel: zipfile.ZipFile) -> None:
