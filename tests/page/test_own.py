@@ -16,7 +16,7 @@ from entity_expand.demo import bundle_path
 from entity_expand.query import NewSeed
 from entity_expand.results import Expansion
 from page.conftest import PHONE, WIDE, service
-from page.hostile import HARM
+from page.hostile import HARM, LONG
 from page.test_access import FAINT, NAMELESS, SMALL
 from page.test_curator import add_seeds, names, saved
 
@@ -196,11 +196,14 @@ def test_a_picture_can_be_dropped(visit: Opened, encoding: str, flag: Path) -> N
 def test_harm_in_it_stays_text(visit: Opened, encoding: str) -> None:
     page = visit(encoding)
     svg = b"<svg xmlns='http://www.w3.org/2000/svg'><script>window.harmed = 1</script></svg>"
-    for harm in HARM:
+    for harm in (*HARM, LONG):
         fill(page, harm, f"{harm} is said of {harm}.")
         page.get_by_role("button", name="Add as an example").click()
         expect(page.get_by_role("dialog")).to_be_hidden()
-    assert seeds(page) == list(HARM)
+    assert seeds(page) == [*HARM, LONG]
+    assert page.evaluate(
+        "[...document.querySelectorAll('.panel')].every((each) => each.scrollWidth <= each.clientWidth)"
+    )
     fill(page, HARM[0])
     page.locator("#own").evaluate(DROP, [HARM[0], "image/svg+xml", base64.b64encode(svg).decode()])
     expect(page.locator("#own-picked")).to_have_text(HARM[0])
