@@ -66,16 +66,19 @@ def blocks(weight: np.ndarray, bias: np.ndarray, features: np.ndarray) -> Iterat
         yield entity_rows(features[part], vocabulary[part], vocabulary, statistics_of_head)
 
 
+def records(size: int) -> Iterator[Record]:
+    """Yield what is shown of the entities of a world."""
+    for n in range(size):
+        evidence = Evidence(f"Entity {n} is one of many.", ((0, 6),), None)
+        yield Record(Entity(str(n), f"Entity {n}"), True, 8, (evidence,) * 3)
+
+
 def build(root: Path, size: int, width: int) -> None:
     """Write an index of a world."""
     meta = IndexMeta("0", "0", str(root), "both", None, "", width, size, size, size, size, __version__)
-    records = (
-        Record(Entity(str(n), f"Entity {n}"), True, 8, (Evidence(f"Entity {n} is one of many.", ((0, 6),), None),) * 3)
-        for n in range(size)
-    )
     filled = root / "filled"
     filled.mkdir(parents=True)
-    write_version(filled, meta, blocks(*world(size, width)), records)
+    write_version(filled, meta, blocks(*world(size, width)), records(size))
     use_version(root, filled, "benchmark")
 
 

@@ -2,7 +2,8 @@
 
     python benchmarks/service_load.py INDEX [--seconds 60] [--clients 8] [--size 14489] [--dimension 768]
 
-INDEX is made of random rows if it is not there (`benchmarks/expansion.py` says how). Server and clients share the
+INDEX is made of random rows if it is not there (`benchmarks/expansion.py` says how), with random words, and with the
+same rows once more as its texts and its pictures. Server and clients share the
 machine's cores; a client sends its next request when it has its answer, and waits 50 ms after a refusal.
 """
 
@@ -22,12 +23,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from expansion import build, queries
+from channels_speed import sentences
+from expansion import blocks, queries, records, world
 
 from entity_expand import Expander, ExpandQuery
+from entity_expand._version import __version__
+from entity_expand.stores.base import PARTS, IndexMeta
+from entity_expand.stores.writing import use_version, write_version
 
 COMMAND = (sys.executable, "-c", "from entity_expand.cli import main; main()", "serve")
 PAUSE = 0.05
+ALL = {"model": 1.0, "lexical": 0.2, "text": 0.5, "picture": 0.5}
 
 
 @dataclass
@@ -155,6 +161,16 @@ async def watched(port: int, process: int, clients: int, seconds: float, asked: 
     print(f"\nmemory in MiB, means of the three thirds: {', '.join(f'{part:.1f}' for part in parts)}")
 
 
+def build(root: Path, size: int, width: int) -> None:
+    """Write an index of a world that has all channels."""
+    meta, filled = IndexMeta("0", "0", str(root), "both", None, "", width, *[size] * 4, __version__), root / "filled"
+    filled.mkdir(parents=True)
+    made = world(size, width)
+    parts = {part: blocks(*made) for part in PARTS}
+    write_version(filled, meta, blocks(*made), records(size), texts=sentences(size, 400), parts=parts)
+    use_version(root, filled, "benchmark")
+
+
 def variants(asked: list[list[str]], others: list[list[str]]) -> dict[str, Callable[[int], dict[str, object]]]:
     """Return by name what is asked beside the plain expansion, from the number of a turn."""
     plain = {"size": 100}
@@ -169,6 +185,9 @@ def variants(asked: list[list[str]], others: list[list[str]]) -> dict[str, Calla
         "not ranked again": {"rerank": False},
         **{f"strategy {name}": {"strategy": name} for name in ("both", "mean", "best", "sum", "rank-fusion")},
         "features": {"settings": {"space": "features"}},
+        "strategy hybrid: model and words": {"strategy": "hybrid"},
+        "strategy hybrid: model, words, text, picture": {"strategy": "hybrid", "settings": {"channels": ALL}},
+        "modality picture": {"modality": "picture"},
     }
 
     def made(options: dict[str, object]) -> Callable[[int], dict[str, object]]:
@@ -195,6 +214,16 @@ async def features(port: int, index: Path, asked: list[list[str]], turns: int) -
             for name, form in forms.items():
                 began = time.perf_counter()
                 status, content = await client.send("/v1/expand", form(turn))
+                note(name, began)
+                if status != 200:
+                    raise RuntimeError(f"{name}: {status} {content[:300]!r}")
+            page = json.loads((await client.send("/v1/expand", forms["plain: 3 seeds, 100 results"](turn)))[1])
+            for name, path, more in (
+                ("explain a result of an answered page", "/v1/explain", {"id": page["results"][50]["id"]}),
+                ("explain an answered page", "/v1/explain/set", {}),
+            ):
+                began = time.perf_counter()
+                status, content = await client.send(path, {"expansion": page, **more})
                 note(name, began)
                 if status != 200:
                     raise RuntimeError(f"{name}: {status} {content[:300]!r}")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 from entity_expand.config import from_mapping
-from entity_expand.errors import QueryError
+from entity_expand.errors import ConfigError, QueryError
 from entity_expand.image import open_picture
 from entity_expand.plan import ExpandSettings
 from entity_expand.query import MOST_RESULTS, MOST_SEEDS, ExpandQuery, NewSeed, Strategy
@@ -90,6 +90,18 @@ class SearchForm(Form):
     member_weight: float = Field(default=1.0, ge=0, le=1)
 
 
+ChannelWeight: TypeAlias = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+
+
+class ChannelsForm(Form):
+    """How much each channel counts in the strategy "hybrid"; see `ChannelWeights`."""
+
+    model: ChannelWeight = 1.0
+    lexical: ChannelWeight = 0.0
+    text: ChannelWeight = 0.0
+    picture: ChannelWeight = 0.0
+
+
 class SettingsForm(Form):
     """How the expansion is computed; see `ExpandSettings`."""
 
@@ -98,10 +110,18 @@ class SettingsForm(Form):
     search: SearchForm = SearchForm()
     pool_size: int = Field(default=1_000, ge=1, le=10_000)
     max_fetches: int | None = Field(default=None, ge=1, le=100)
+    channels: ChannelsForm | None = Field(None, description='For "hybrid"; null for what was fitted for the index.')
 
     def settings(self) -> ExpandSettings:
-        """Return them as the library takes them."""
-        return from_mapping(ExpandSettings, self.model_dump())
+        """Return them as the library takes them.
+
+        Raises:
+            QueryError: No channel counts.
+        """
+        try:
+            return from_mapping(ExpandSettings, self.model_dump())
+        except ConfigError as problem:
+            raise QueryError(str(problem)) from problem
 
 
 class ExpandForm(Form):

@@ -23,6 +23,7 @@ from entity_expand import (
     UnknownSeedError,
     UnreachableError,
 )
+from entity_expand.channels.fusion import ChannelWeights
 from entity_expand.elastic.address import Credentials
 from entity_expand.remote.address import is_service, parse_service, service_credentials
 from entity_expand.remote.expander import RemoteExpander
@@ -44,6 +45,9 @@ def test_expansions_are_those_of_the_index(url: str, local: Expander) -> None:
         assert found == local.expand(["3", "6"], **ASKED) and len(found.results) == 9
         assert found.query.seeds == ["3", "place 6"] and found.query.settings == ASKED["settings"]
         assert remote.expand(["0"], 3, strategy="mean") == local.expand(["0"], 3, strategy="mean")
+        weighed = ExpandSettings(channels=ChannelWeights(lexical=2.0))
+        hybrid = remote.expand(["0"], 3, strategy="hybrid", settings=weighed)
+        assert hybrid == local.expand(["0"], 3, strategy="hybrid", settings=weighed)
 
 
 def test_pages_go_on_and_never_repeat(url: str, local: Expander) -> None:

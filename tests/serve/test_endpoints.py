@@ -12,6 +12,7 @@ from PIL import Image
 
 from entity_expand import Expander, ExpandSettings, Expansion, Filter, SearchSettings
 from entity_expand.bundle import Bundle
+from entity_expand.channels.fusion import ChannelWeights
 from entity_expand.config import to_mapping
 from entity_expand.encoder import EncoderInput, FakeEncoder
 from entity_expand.seeds.newcomers import SeedEncoder
@@ -132,6 +133,16 @@ def test_settings_are_those_of_the_library(client: TestClient, expander: Expande
     assert found == expander.expand(["3", "6"], 9, settings=settings) and found.query.settings == settings
 
 
+def test_channels_are_weighed_as_in_the_library(client: TestClient, expander: Expander) -> None:
+    settings = ExpandSettings(channels=ChannelWeights(model=0.5, lexical=2.0))
+    asked = {"seeds": ["3", "6"], "size": 9, "strategy": "hybrid"}
+    answer = client.post("/v1/expand", json={**asked, "settings": to_mapping(settings)}).json()
+    usual = client.post("/v1/expand", json=asked).json()["results"]
+    assert [each["score"] for each in answer["results"]] != [each["score"] for each in usual]
+    assert set(answer.pop("pictures")) <= {"0"}
+    assert Expansion.from_dict(answer) == expander.expand(["3", "6"], 9, strategy="hybrid", settings=settings)
+
+
 def test_it_is_alive_and_ready(client: TestClient) -> None:
     assert client.get("/healthz").json() == client.get("/readyz").json() == {"status": "ok"}
 
@@ -165,6 +176,8 @@ def test_an_ambiguous_seed_is_a_problem_with_readings(client: TestClient) -> Non
         ({"seeds": ["0"], "filter": {"attributes": {"kind": list("abcde")}}}, "at most 4 values"),
         ({"seeds": ["0"], "settings": {"search": {"window": 101}}}, "#/settings/search/window"),
         ({"seeds": ["0"], "settings": {"space": "features"}, "rerank": True}, "no"),
+        ({"seeds": ["0"], "settings": {"channels": {"model": 0}}}, "one of them is more"),
+        ({"seeds": ["0"], "settings": {"channels": {"words": 1}}}, "#/settings/channels/words"),
         ({"seeds": [{"text": " "}]}, "needs a text"),
         ({"seeds": [{"image": "no base64!"}]}, "no base64"),
         ({"seeds": [{"image": "bm8gcGljdHVyZQ=="}]}, "broken or none of"),
