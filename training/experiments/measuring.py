@@ -121,6 +121,8 @@ class Tables:
 
     def features(self, way: Way) -> EntityFeatures:
         """Return the mean features of the entities."""
+        if way.shown == "apart" and way.missing == 1:
+            return self.features(replace(way, shown="text"))
         if way.shown == "apart":
             text, picture = (self.features(replace(way, shown=each)) for each in ("text", "picture"))
             return weighed(text, picture, way.picture_weight)

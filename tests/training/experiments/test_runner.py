@@ -152,6 +152,12 @@ def test_apart_is_the_average_of_both(model):
     assert weighed(one, other, 0.25).means[:, 0].tolist() == pytest.approx([1.0, 0.75 * 1 + 0.25 * 5, 5.0])
 
 
+def test_apart_without_any_picture_is_the_text(model):
+    tables = Tables(model, 0)
+    apart, text = (tables.features(way).means for way in (Way("", "apart", missing=1.0), Way("", "text")))
+    assert np.array_equal(apart, text)
+
+
 def test_missing_and_wrong_pictures_reach_the_model(model):
     own, text, missing, wrong = (
         model.features(way).means
