@@ -21,6 +21,20 @@ def add_seeds(page: Page, *beginnings: str) -> None:
         page.keyboard.press("Enter")
 
 
+def test_enter_takes_what_was_typed_and_not_what_the_list_still_shows(visit: Opened, countries: str) -> None:
+    page = visit(countries)
+    field = page.get_by_role("combobox", name="Add an example")
+    field.press_sequentially("g")
+    expect(page.get_by_role("option").first).to_be_visible()
+    expect(page.get_by_role("option").first).not_to_contain_text("Ghana")
+    field.press_sequentially("hana")
+    page.keyboard.press("Enter")
+    expect(page.locator("#seeds .words")).to_have_text("Ghana")
+    field.press_sequentially("mali")
+    page.keyboard.press("Enter")
+    expect(page.locator("#seeds .words")).to_have_text(["Ghana", "Mali"])
+
+
 def names(page: Page) -> list[str]:
     """The results, by name, once an answer is shown."""
     expect(page.locator(".cards[aria-busy=false] .card").first).to_be_visible()

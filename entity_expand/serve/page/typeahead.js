@@ -19,9 +19,13 @@ export function typeahead({ choose, several, go, fail, taken }) {
   let found = [];
   let active = -1;
   let asked = null;
+  let listed = ""; // the text that the list answers
+  let wanted = null; // the text whose first name is taken as soon as it is known
 
   function close() {
     asked?.abort();
+    listed = "";
+    wanted = null;
     found = [];
     active = -1;
     list.replaceChildren();
@@ -61,7 +65,8 @@ export function typeahead({ choose, several, go, fail, taken }) {
     );
   }
 
-  function open(entities) {
+  function open(entities, prefix) {
+    listed = prefix;
     found = entities.filter((entity) => !taken(entity.id)).slice(0, SHOWN);
     list.replaceChildren(...found.map(option));
     if (!found.length) list.append(h("li", { class: "none" }, "No name begins so."));
@@ -69,6 +74,7 @@ export function typeahead({ choose, several, go, fail, taken }) {
     field.setAttribute("aria-expanded", "true");
     mark(found.length ? 0 : -1);
     byId("said").textContent = found.length ? `${count(found.length, "entity", "entities")} found.` : "None found.";
+    if (found.length && wanted === prefix) take(found[0]);
   }
 
   async function look() {
@@ -83,7 +89,7 @@ export function typeahead({ choose, several, go, fail, taken }) {
       const limit = SHOWN + 12; // those that are chosen already are left out
       const path = `/v1/entities?prefix=${encodeURIComponent(prefix)}&limit=${limit}`;
       const answer = await ask(path, { signal: asked.signal });
-      if (field.value.trim() === prefix) open(answer.entities);
+      if (field.value.trim() === prefix) open(answer.entities, prefix);
     } catch (problem) {
       if (problem.name === "AbortError") return;
       close();
@@ -98,9 +104,13 @@ export function typeahead({ choose, several, go, fail, taken }) {
       mark((active + step + found.length) % found.length);
     } else if (event.key === "Enter" && !event.isComposing) {
       event.preventDefault();
-      if (found.length) take(found[Math.max(0, active)]);
-      else if (!field.value.trim()) go();
-      else void look();
+      const text = field.value.trim();
+      if (found.length && listed === text) take(found[Math.max(0, active)]);
+      else if (!text) go();
+      else {
+        wanted = text;
+        void look();
+      }
     } else if (event.key === "Escape" && !list.hidden) {
       event.preventDefault();
       close();
@@ -115,7 +125,10 @@ export function typeahead({ choose, several, go, fail, taken }) {
   }
 
   const soon = calmly(PATIENCE, look);
-  field.addEventListener("input", soon);
+  field.addEventListener("input", () => {
+    wanted = null;
+    soon();
+  });
   field.addEventListener("keydown", key);
   field.addEventListener("paste", pasted);
   field.addEventListener("blur", close);
