@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -73,12 +74,12 @@ def records(size: int) -> Iterator[Record]:
         yield Record(Entity(str(n), f"Entity {n}"), True, 8, (evidence,) * 3)
 
 
-def build(root: Path, size: int, width: int) -> None:
-    """Write an index of a world."""
+def build(root: Path, size: int, width: int, **more: Any) -> None:
+    """Write an index of a world, with what more `write_version` takes."""
     meta = IndexMeta("0", "0", str(root), "both", None, "", width, size, size, size, size, __version__)
     filled = root / "filled"
     filled.mkdir(parents=True)
-    write_version(filled, meta, blocks(*world(size, width)), records(size))
+    write_version(filled, meta, blocks(*world(size, width)), records(size), **more)
     use_version(root, filled, "benchmark")
 
 

@@ -24,12 +24,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from channels_speed import sentences
-from expansion import blocks, queries, records, world
+from expansion import blocks, build, queries, world
 
 from entity_expand import Expander, ExpandQuery
-from entity_expand._version import __version__
-from entity_expand.stores.base import PARTS, IndexMeta
-from entity_expand.stores.writing import use_version, write_version
+from entity_expand.stores.base import PARTS
 
 COMMAND = (sys.executable, "-c", "from entity_expand.cli import main; main()", "serve")
 PAUSE = 0.05
@@ -161,16 +159,6 @@ async def watched(port: int, process: int, clients: int, seconds: float, asked: 
     print(f"\nmemory in MiB, means of the three thirds: {', '.join(f'{part:.1f}' for part in parts)}")
 
 
-def build(root: Path, size: int, width: int) -> None:
-    """Write an index of a world that has all channels."""
-    meta, filled = IndexMeta("0", "0", str(root), "both", None, "", width, *[size] * 4, __version__), root / "filled"
-    filled.mkdir(parents=True)
-    made = world(size, width)
-    parts = {part: blocks(*made) for part in PARTS}
-    write_version(filled, meta, blocks(*made), records(size), texts=sentences(size, 400), parts=parts)
-    use_version(root, filled, "benchmark")
-
-
 def variants(asked: list[list[str]], others: list[list[str]]) -> dict[str, Callable[[int], dict[str, object]]]:
     """Return by name what is asked beside the plain expansion, from the number of a turn."""
     plain = {"size": 100}
@@ -254,7 +242,9 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=30)
     options = parser.parse_args()
     if not (options.index / "CURRENT").exists():
-        build(options.index, options.size, options.dimension)
+        made = world(options.size, options.dimension)
+        parts = {part: blocks(*made) for part in PARTS}
+        build(options.index, options.size, options.dimension, texts=sentences(options.size, 400), parts=parts)
     asked = queries(options.size, 200)
     print(f"{options.size:,} entities, D = {options.dimension}, {os.cpu_count()} cores")
     with server(options.index) as (port, process):

@@ -27,6 +27,7 @@ from indexer.settings import ElasticSettings
 
 _LISTED = 5
 _ROUNDING = 1 + 1e-6
+_UNREADABLE = (KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def _rows_in(sources: Sequence[Mapping[str, Any]], meta: ElasticMeta) -> LayerRo
 def _readable(source: Mapping[str, Any], meta: ElasticMeta) -> bool:
     try:
         return bool(_rows_in([source], meta))
-    except (KeyError, TypeError, ValueError):
+    except _UNREADABLE:
         return False
 
 
@@ -118,19 +119,25 @@ class _Check:
         """Check pages of documents and yield their places and rows."""
         for page in pages:
             self._count(page)
-            damaged = {hit["_id"] for hit in page if not _readable(hit["_source"], self._meta)}
-            if damaged:
-                self._note("have rows that cannot be read", *sorted(damaged))
-            readable = [hit for hit in page if hit["_id"] not in damaged]
+            readable, rows = self._read(page)
             if not readable:
                 continue
-            rows = _rows_in([hit["_source"] for hit in readable], self._meta)
             vectors = vectors_by_field(rows, self._meta.layers, self._meta.vectors.fields)
             for number, (hit, own) in enumerate(zip(readable, vectors, strict=True)):
                 heads = [each.head[number] for each in rows.values() if each.deviation[number] > 0]
                 self._one(hit, own, heads)
             self._lengths(rows, readable[0]["_id"])
             yield np.array([hit["_source"]["place"] for hit in readable], dtype=np.int64), rows
+
+    def _read(self, page: Sequence[Mapping[str, Any]]) -> tuple[Sequence[Mapping[str, Any]], LayerRows]:
+        """Return the documents of a page whose rows can be read, and their rows."""
+        try:
+            return page, _rows_in([hit["_source"] for hit in page], self._meta)
+        except _UNREADABLE:
+            readable = [hit for hit in page if _readable(hit["_source"], self._meta)]
+        damaged = {hit["_id"] for hit in page} - {hit["_id"] for hit in readable}
+        self._note("have rows that cannot be read", *sorted(damaged))
+        return readable, _rows_in([hit["_source"] for hit in readable], self._meta) if readable else {}
 
     def _count(self, page: Sequence[Mapping[str, Any]]) -> None:
         self.count += len(page)
