@@ -183,6 +183,16 @@ def test_the_cutoff_stays_where_it_is_when_more_is_shown(
     assert Expansion.from_json(saved(page, "JSON", tmp_path)).cutoff == end
 
 
+def test_an_address_that_is_shown_already_is_not_asked_again(visit: Opened, countries: str) -> None:
+    page, asked = visit(countries + NORDIC), list[str]()
+    names(page)
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/v1/expand") else None)
+    page.evaluate("window.dispatchEvent(new Event('hashchange'))")
+    with page.expect_response("**/v1/expand"):
+        page.get_by_role("button", name="Expand again").first.click()
+    assert len(asked) == 1
+
+
 def test_what_is_done_before_the_service_answers_is_kept(visit: Opened, countries: str) -> None:
     page = visit(countries)
     held: list[Route] = []

@@ -26,6 +26,7 @@ const lists = {
 let index = null;
 let asked = null;
 
+const hash = () => `#${toLink(session.state)}`;
 const say = (text) => { byId("said").textContent = text; };
 
 function act(what, entity) {
@@ -143,7 +144,7 @@ function render(state, before) {
   byId("refused-title").textContent = `Rejected (${state.rejected.length})`;
   counts(state);
   empty(state, (entity) => { if (!verdictOf(session.state, entity.id)) addSeed(entity); });
-  history.replaceState(null, "", `#${toLink(state)}`);
+  history.replaceState(null, "", hash());
 }
 
 function counts(state) {
@@ -180,7 +181,7 @@ function wire() {
   for (const verdict of ["accept", "reject"]) byId(`sheet-${verdict}`).addEventListener("click", () => decide(verdict, sheet.shown()));
   for (const [id, step] of [["before", -1], ["after", 1]]) byId(`sheet-${id}`).addEventListener("click", () => beside(step));
   byId("sheet-close").addEventListener("click", () => byId("sheet").close());
-  window.addEventListener("hashchange", () => { if (index) void restore(); });
+  window.addEventListener("hashchange", () => { if (index && location.hash !== hash()) void restore(); });
   listen({ cards, act, beside, undo, again: () => void expand({ focus: true }) });
   ownSeeds({ add: addSeed, limits: () => index.limits });
   typeahead({ choose: addSeed, several: (names) => void addSeveral(names), go: () => void expand({ focus: true }), fail, taken: (id) => session.state.seeds.some((each) => each.id === id) });
