@@ -84,15 +84,29 @@ def mining_seeds(root: Path, entities: Sequence[Entity], settings: MiningSetting
 def rank_range(settings: MiningSettings, clusters: int, vocabulary: int, ranked: int) -> RankRange:
     """Return the ranks of the hard negatives: multiples of the class size, behind the positives, inside the list.
 
+    Ranks that would lie among the positives are moved behind them, all by as much; so a class that is guessed too
+    small for the positives still has hard negatives.
+
     Args:
-        settings: `class_size`, `positives`, `negatives_from` and `negatives_to`.
+        settings: `class_size`, `positives`, `negatives_from` and `negatives_to`; 0 for the last means none.
         clusters: K; without a class size a class is guessed to have V / (K - 1) members.
         vocabulary: V.
         ranked: How many entities a list can have.
+
+    Raises:
+        TrainingError: The ranks lie beyond the end of the list.
     """
     size = settings.class_size or vocabulary / max(1, clusters - 1)
     first, last = (math.floor(multiple * size + 1e-9) for multiple in (settings.negatives_from, settings.negatives_to))
-    return RankRange(max(first, settings.positives + 1), min(last, ranked))
+    moved = max(0, settings.positives + 1 - first)
+    if settings.negatives_to == 0:
+        return RankRange(first + moved, first + moved - 1)
+    if first + moved > ranked:
+        raise TrainingError(
+            f"Hard negatives are to begin at rank {first + moved} of lists of {ranked} entities. Lower "
+            "mining.negatives_from, mining.class_size or mining.positives; negatives_to = 0 trains without any."
+        )
+    return RankRange(first + moved, min(last + moved, ranked))
 
 
 def mine(table: EntityTable, settings: MiningSettings, clusters: int, seeds: MiningSeeds | None = None) -> EntityLists:

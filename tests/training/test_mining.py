@@ -41,10 +41,11 @@ def folder(tmp_path, clusters):
     [
         (MiningSettings(), 71, 14_489, 14_486, (171, 200)),  # the paper: 14,489 / 70 = 206.99
         (MiningSettings(negatives_from=1.0, negatives_to=3.0), 71, 14_489, 14_486, (206, 620)),
-        (MiningSettings(class_size=10, negatives_from=0.2, negatives_to=2.0), 71, 40, 39, (6, 20)),
+        (MiningSettings(), 71, 289, 288, (6, 7)),  # 3 and 4, among the positives
+        (MiningSettings(class_size=10, negatives_from=0.2, negatives_to=2.0), 71, 40, 39, (6, 24)),
         (MiningSettings(class_size=10, negatives_from=2.0, negatives_to=9.0), 71, 40, 39, (20, 39)),
-        (MiningSettings(class_size=10, negatives_from=5.0, negatives_to=9.0), 71, 40, 39, (50, 39)),
-        (MiningSettings(class_size=2, negatives_from=0.0, negatives_to=1.0), 71, 40, 39, (6, 2)),
+        (MiningSettings(class_size=2, negatives_from=0.0, negatives_to=1.0), 71, 40, 39, (6, 8)),
+        (MiningSettings(class_size=10, negatives_from=0.0, negatives_to=0.0), 71, 40, 39, (6, 5)),
         (MiningSettings(negatives_from=0.5, negatives_to=1.0), 1, 40, 39, (20, 39)),
     ],
 )
@@ -53,6 +54,12 @@ def test_ranks_follow_the_size_of_a_class(settings, clusters, vocabulary, ranked
     assert (found.first, found.last) == expected
     taken = found.of(np.arange(1, ranked + 1)).tolist()
     assert taken == [rank for rank in range(1, ranked + 1) if expected[0] <= rank <= expected[1]]
+
+
+def test_ranks_beyond_the_list_are_an_error() -> None:
+    settings = MiningSettings(class_size=10, negatives_from=5.0, negatives_to=9.0)
+    with pytest.raises(TrainingError, match="begin at rank 50 of lists of 39"):
+        rank_range(settings, 71, 40, 39)
 
 
 @pytest.mark.parametrize("weight", [0.0, 1.0])

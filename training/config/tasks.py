@@ -78,7 +78,8 @@ class MiningSettings:
         class_size: Guessed number of members of a class; None = V / (model.clusters - 1), as in the paper.
         positives: How many ranks of the top count as of one class; the paper has 5.
         negatives_from, negatives_to: Ranks of hard negatives, in multiples of the class size; the paper's ranks 171 to
-            200 are 0.83 to 0.97. At least the ranks behind the positives, at most all of the list.
+            200 are 0.83 to 0.97. Moved behind the positives where they would begin among them, and cut off at the end
+            of the list; negatives_to = 0 means none.
         partners: Other members that each member is paired with; the paper has 2.
         block: Most samples of one pair of entities; the paper has 64.
         lists: Most lists that an epoch's pairs come from, drawn anew in each epoch; None takes all. One list per entity
