@@ -92,7 +92,7 @@ def test_queries_are_expanded_by_the_whole_search(clusters, folder, folder_missi
 
 
 @pytest.mark.parametrize("seeds", ["entities", "queries"])
-@pytest.mark.parametrize("positives", [1, 5, 60])
+@pytest.mark.parametrize("positives", [1, 5, 38])
 @pytest.mark.parametrize("window", [(0.0, 0.5), (0.5, 2.0), (3.0, 50.0)])
 @pytest.mark.parametrize("oracle", [False, True])
 def test_no_entity_is_on_both_sides(clusters, folder, seeds, positives, window, oracle) -> None:
