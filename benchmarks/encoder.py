@@ -9,7 +9,7 @@ the quality is what that measured, from the bundle's manifest. A pair is a made-
 pixels. All forms run in turns in this process, each after a pause and
 a run that does not count; medians are compared. `--clock cpu` counts the processor's time of one
 thread instead of the time that passes, for machines that are busy. `--device cuda` takes torch in bfloat16 and the fp16
-graph.
+graph, that with CUDA graphs, too.
 `--untrained` takes the backbones of a configuration under fusion layers with random weights: speed without quality.
 `--full-size` exports BERT-base and ResNet-50 shapes with random weights and tells time, size and parity.
 """
@@ -27,6 +27,7 @@ import numpy as np
 import torch
 
 from entity_expand.bundle import Bundle
+from entity_expand.cuda_graphs import CapturedGraph
 from entity_expand.image import ImageConfig
 from entity_expand.onnx_session import graph_session, run_graph
 from entity_expand.specs import encoder_spec, graph_file
@@ -35,7 +36,7 @@ from export.modalities import feature_module
 from export.parity import difference
 from export.probes import example
 from export.to_onnx import cleaned, export_graph, fused, run_torch
-from export.variants import int8
+from export.variants import fp16, int8
 from training.backbones import load_text, load_vision, text_folder
 from training.checkpoint import load_checkpoint
 from training.config import ModelConfig, TextSettings, TrainingConfig, VisionSettings
@@ -91,7 +92,8 @@ def untrained(config: Path, device: str, threads: int) -> tuple[dict[str, Side],
     spec = encoder_spec(model.head_rows()[0].shape[1], size)
     module = feature_module(model, "both", tokenizer, size)
     graph, _ = fused(export_graph(module, spec, example(tokenizer, size, SEED), read.text.max_length))
-    graphs = {"fp32": cleaned(graph, spec), "int8": cleaned(int8(graph)[0], spec)}
+    graphs = {"fp32": cleaned(graph, spec)}
+    graphs |= {"fp16": cleaned(fp16(graph), spec)} if device == "cuda" else {"int8": cleaned(int8(graph)[0], spec)}
     return forms(module, graphs, device, threads), ImageConfig(size), tokenizer.vocabulary, {}
 
 
@@ -102,6 +104,10 @@ def forms(module: torch.nn.Module, graphs: dict[str, bytes], device: str, thread
     for variant, content in graphs.items():
         session = graph_session(content, (device,), threads)
         found[f"onnxruntime {variant}"] = lambda feeds, session=session: run_graph(session, feeds)
+        if device == "cuda":
+            found[f"onnxruntime, CUDA graphs, {variant}"] = CapturedGraph(
+                graph_session(content, (device,), threads, cuda_graphs=True)
+            ).run
     return found
 
 

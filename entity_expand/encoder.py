@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from PIL import Image
 
 from entity_expand import files
 from entity_expand.bundle import Bundle
+from entity_expand.cuda_graphs import LENGTH_MULTIPLE, CapturedGraph
 from entity_expand.errors import EncoderError, ImageError
 from entity_expand.image import MAX_BYTES
 from entity_expand.inputs import Encodable, EncoderInput, Prepared, as_input, routed
 from entity_expand.onnx_session import graph_session, run_graph
 from entity_expand.specs import Variant
-from entity_expand.types import Float32, Modality
+from entity_expand.types import AnyArray, Float32, Modality
 
 if TYPE_CHECKING:
     from entity_expand.triton.encoder import TritonEncoder
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["BATCH_SIZE", "Encoder", "EncoderInput", "FakeEncoder", "OnnxEncoder", "open_encoder"]
 
 BATCH_SIZE = 32
+
+Run: TypeAlias = Callable[[Mapping[str, AnyArray]], Float32]
 
 
 class Encoder(Protocol):
@@ -55,6 +58,8 @@ class OnnxEncoder:
         variant: How the graph computes. "int8" is for CPUs, "fp16" for GPUs.
         modality: What the graph sees; a graph for texts leaves pictures unread, and the other way round. With "both",
             inputs that lack a picture or a text go to the graph for the other alone, if the bundle has it.
+        cuda_graphs: With the provider "cuda": what one shape of a batch starts on the GPU is captured once and then
+            replayed, which saves most where batches are small. Calls take turns.
 
     Raises:
         BundleError: The bundle has no such graph.
@@ -70,6 +75,7 @@ class OnnxEncoder:
         batch_size: int = BATCH_SIZE,
         variant: Variant = "fp32",
         modality: Modality = "both",
+        cuda_graphs: bool = False,
     ) -> None:
         if batch_size < 1 or (threads is not None and threads < 1):
             raise EncoderError(f"batch_size and threads must be at least 1, not {batch_size} and {threads}.")
@@ -77,7 +83,8 @@ class OnnxEncoder:
         self._batch_size = batch_size
         self._modality: Modality = modality
         self._variant, self._providers, self._threads = variant, tuple(providers), threads
-        self._sessions = {modality: self._start(modality)}
+        self._cuda_graphs = cuda_graphs
+        self._graphs = {modality: self._start(modality)}
         self._others = bundle.alone(variant) if modality == "both" else frozenset()
         self._lock = threading.Lock()
         self._missing = 0
@@ -95,7 +102,7 @@ class OnnxEncoder:
     @property
     def providers(self) -> tuple[str, ...]:
         """The execution providers in use, by long name."""
-        return tuple(self._sessions[self._modality].get_providers())
+        return tuple(self._graphs[self._modality][0].get_providers())
 
     def encode(self, inputs: Sequence[Encodable]) -> Float32:
         """Return the features of sentences with pictures.
@@ -115,25 +122,28 @@ class OnnxEncoder:
         features = np.empty((len(inputs), self.dimension), np.float32)
         items = [as_input(item) for item in inputs]
         for modality, numbers in routed(items, self._modality, self._others).items():
-            session = self._session(modality)
+            run = self._run(modality)
             chosen = [items[number] for number in numbers]
-            prepared = Prepared(chosen, self._bundle.tokenizer, self._bundle.image, modality)
+            multiple = LENGTH_MULTIPLE if self._cuda_graphs else 1
+            prepared = Prepared(chosen, self._bundle.tokenizer, self._bundle.image, modality, multiple)
             for batch in prepared.batches(self._batch_size):
-                features[[numbers[number] for number in batch.numbers]] = run_graph(session, batch.feeds)
+                features[[numbers[number] for number in batch.numbers]] = run(batch.feeds)
             with self._lock:
                 self._missing += prepared.missing
         if not np.isfinite(features).all():
             raise EncoderError("The graph yielded numbers that are not finite; export the bundle again.")
         return features
 
-    def _start(self, modality: Modality) -> Any:
-        return graph_session(self._bundle.read_graph(modality, self._variant), self._providers, self._threads)
+    def _start(self, modality: Modality) -> tuple[Any, Run]:
+        graph = self._bundle.read_graph(modality, self._variant)
+        session = graph_session(graph, self._providers, self._threads, cuda_graphs=self._cuda_graphs)
+        return session, CapturedGraph(session).run if self._cuda_graphs else partial(run_graph, session)
 
-    def _session(self, modality: Modality) -> Any:
+    def _run(self, modality: Modality) -> Run:
         with self._lock:
-            if modality not in self._sessions:
-                self._sessions[modality] = self._start(modality)
-            return self._sessions[modality]
+            if modality not in self._graphs:
+                self._graphs[modality] = self._start(modality)
+            return self._graphs[modality][1]
 
 
 def open_encoder(

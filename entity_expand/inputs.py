@@ -101,6 +101,7 @@ class Prepared:
         tokenizer: Makes the ids.
         image: How pictures become pixels.
         modality: What the graph sees; of the other nothing is made ready.
+        multiple: The length of a batch is padded to a multiple of it.
 
     Attributes:
         missing: How many pictures could not be read so far; one that is given often counts once.
@@ -115,9 +116,11 @@ class Prepared:
         tokenizer: MaskedTokenizer,
         image: ImageConfig,
         modality: Modality = "both",
+        multiple: int = 1,
     ) -> None:
         self.missing = 0
         self._inputs, self._tokenizer, self._image, self._modality = inputs, tokenizer, image, modality
+        self._multiple = multiple
         self._masked = [self._encoded(item, number) for number, item in enumerate(inputs)]
         self._uses: dict[object, int] = {}
         self._decoded: dict[object, UInt8 | Future[UInt8 | None] | None] = {}
@@ -165,7 +168,7 @@ class Prepared:
         return text if self._modality == "text" else text | self._pictures(numbers)
 
     def _texts(self, numbers: list[int]) -> dict[str, AnyArray]:
-        tokens = self._tokenizer.batch([self._masked[number] for number in numbers])
+        tokens = self._tokenizer.batch([self._masked[number] for number in numbers], self._multiple)
         return {
             "input_ids": tokens.ids,
             "attention_mask": tokens.attention_mask,

@@ -49,6 +49,7 @@ def graph_session(
     providers: Sequence[str] = ("cpu",),
     threads: int | None = None,
     tables: Mapping[str, AnyArray] | None = None,
+    cuda_graphs: bool = False,
 ) -> Any:
     """Load an ONNX file into an onnxruntime session.
 
@@ -57,6 +58,7 @@ def graph_session(
         providers: Execution providers by short or long name, in order of preference.
         threads: Threads of one operator; None leaves it to onnxruntime.
         tables: Tensors that the file leaves to others, by name; onnxruntime itself opens no file.
+        cuda_graphs: For `cuda_graphs.CapturedGraph`; the first provider must be "cuda".
 
     Raises:
         MissingExtraError: onnxruntime is not installed.
@@ -71,14 +73,19 @@ def graph_session(
             f"Execution provider {', '.join(missing) or '(none given)'} is not available; "
             f"this onnxruntime has {', '.join(available)}.{_why(missing)}"
         )
+    if cuda_graphs and wanted[0] != PROVIDERS["cuda"]:
+        raise EncoderError(f"CUDA graphs need the provider cuda in the first place, not {wanted[0]}.")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads or 0
     if tables:
         held = [onnxruntime.OrtValue.ortvalue_from_numpy(table) for table in tables.values()]
         options.add_external_initializers(list(tables), held)
+    captured = {PROVIDERS["cuda"]: {"enable_cuda_graph": "1"}} if cuda_graphs else {}
     try:
-        session = onnxruntime.InferenceSession(content, options, providers=wanted)
+        session = onnxruntime.InferenceSession(
+            content, options, providers=[(name, captured.get(name, {})) for name in wanted]
+        )
     except Exception as problem:  # onnxruntime's errors share no other base
         raise EncoderError(f"onnxruntime cannot load the graph: {problem}") from problem
     failed = [name for name in wanted if name not in session.get_providers()]

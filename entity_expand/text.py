@@ -159,9 +159,10 @@ class MaskedTokenizer:
         body += self._pieces(text[position:last])
         return self._framed(body, target)
 
-    def batch(self, items: Sequence[MaskedText]) -> TokenBatch:
-        """Pad masked sentences to one batch, in the order given."""
-        length = max((len(item.ids) for item in items), default=0)
+    def batch(self, items: Sequence[MaskedText], multiple: int = 1) -> TokenBatch:
+        """Pad masked sentences to one batch, in the order given, to a multiple of `multiple` if that fits."""
+        longest = max((len(item.ids) for item in items), default=0)
+        length = max(longest, min(-(-longest // multiple) * multiple, self.config.max_length))
         ids = np.full((len(items), length), self.padding_id, np.int64)
         attention_mask = np.zeros((len(items), length), np.int64)
         for row, item in enumerate(items):
