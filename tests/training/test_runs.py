@@ -229,3 +229,11 @@ def test_a_compiled_network_learns_the_same(corpus, settings_file, tmp_path):
         train(TrainingConfig.read(path), corpus, tmp_path / compiled)
         losses.append([record["loss"] for record in _records(tmp_path / compiled)])
     assert losses[0] == pytest.approx(losses[1], abs=1e-3)
+
+
+@pytest.mark.parametrize("task", ["matching", "image_text"])
+def test_tasks_that_need_both_parts_refuse_to_see_one(settings_file, task):
+    extra, hidden = f"[tasks]\n{task} = 0.5\n", "hide_picture = 0.5\nhide_text = {}\n"
+    TrainingConfig.read(settings_file(extra=extra, data=hidden.format(0.4)))
+    with pytest.raises(ConfigError, match=rf"no sample shows both, and the tasks \['{task}'\]"):
+        TrainingConfig.read(settings_file(extra=extra, data=hidden.format(0.5)))

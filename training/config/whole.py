@@ -45,6 +45,13 @@ class TrainingConfig:
         if self.model.fusion == "pooled" and further:
             raise ConfigError(f"A pooled model has no rows for the tasks {further}; use fusion 'cross' or 'experts'.")
 
+        paired = [name for name in ("matching", "image_text") if getattr(self.tasks, name)]
+        if paired and sum(self.data.hiding(self.model.form)) >= 1:
+            raise ConfigError(
+                f"hide_picture and hide_text add up to 1, so no sample shows both, and the tasks {paired} have nothing "
+                "to learn from; hide less."
+            )
+
     @classmethod
     def read(cls, path: Path) -> TrainingConfig:
         """Read a TOML file.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from training.experiments.describe import Changes, Experiment, Variant, Way, ways_of
 
-WEIGHTS = (0.1, 0.2, 0.33, 0.5)
+WEIGHTS = (0.1, 0.2, 0.33, 0.4, 0.5)
 UNTRAINED = (
     "random", "name only", "TF-IDF", "sentence means", "at the mask", "pictures", "late fusion",
     "late fusion with TF-IDF",
@@ -37,6 +37,8 @@ _PICTURE_ONLY: Changes = (
     ("data.hide_picture", 0.0), ("data.hide_text", 1.0), ("data.wrong_picture", 0.0),
     ("validation.modality", "picture"),
 )  # fmt: skip
+# Tasks that compare a text with its picture need samples that show both.
+_SHOWN: Changes = (("data.hide_picture", 0.25), ("data.hide_text", 0.25))
 # The contrast of texts and pictures trains no rows of the head.
 _FEATURES: Changes = (("validation.space", "features"),)
 CLIP_STYLE = Variant("CLIP-style", (*_CLIP, *_FEATURES, ("validation.modality", "apart")))
@@ -67,8 +69,8 @@ ABLATION = Experiment(
         Variant("without masked entities", (*_PAPER, ("tasks.entity", 0.0), ("tasks.distillation", 0.0), *_FEATURES)),
         Variant("masked entities alone", (*_NO_OTHERS, ("tasks.entity", 1.0))),
         Variant("and masked words", (*_PAPER, ("tasks.words", 1.0))),
-        Variant("and matching", (*_PAPER, ("tasks.matching", 1.0))),
-        Variant("and image-text contrast", (*_PAPER, ("tasks.image_text", 1.0))),
+        Variant("and matching", (*_PAPER, ("tasks.matching", 1.0), *_SHOWN)),
+        Variant("and image-text contrast", (*_PAPER, ("tasks.image_text", 1.0), *_SHOWN)),
     ),
     (*BOTH, *APART), STRONG,
 )  # fmt: skip
