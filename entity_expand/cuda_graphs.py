@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -61,6 +62,7 @@ class CapturedGraph:
         self._runtime = load_onnxruntime("gpu" if device == "cuda" else "cpu")
         self._session, self._device, self._most = session, device, most
         self._held: dict[tuple[tuple[int, ...], ...], _Held] = {}
+        self._numbers = itertools.count(1)  # none is given twice: onnxruntime would replay what it stands for
         self._lock = threading.Lock()
 
     def run(self, feeds: Mapping[str, AnyArray]) -> Float32:
@@ -73,7 +75,7 @@ class CapturedGraph:
         with self._lock:
             try:
                 if shape not in self._held and len(self._held) < self._most:
-                    number = len(self._held) + 1
+                    number = next(self._numbers)
                     self._held[shape] = _Held(self._runtime, self._session, self._device, feeds, number)
                 if shape in self._held:
                     return self._held[shape].run(feeds)

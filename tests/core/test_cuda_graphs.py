@@ -72,6 +72,22 @@ def test_what_is_refused_leaves_nothing_behind(captured: CapturedGraph) -> None:
     np.testing.assert_array_equal(captured.run(rows(1, 1.0)), 2 * rows(1, 1.0)["x"])
 
 
+def test_no_number_of_a_capture_is_used_again(captured: CapturedGraph, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers: list[int] = []
+    options = cuda_graphs._options
+    monkeypatch.setattr(cuda_graphs, "_options", lambda *given: (numbers.append(given[1]), options(*given))[1])
+    captured.run(rows(1, 0.0))
+    captured.run(rows(2, 0.0))
+    monkeypatch.setattr(cuda_graphs._Held, "run", lambda *_: 1 // 0)
+    with pytest.raises(EncoderError, match="fixed buffers"):
+        captured.run(rows(1, 0.0))
+    monkeypatch.undo()
+    monkeypatch.setattr(cuda_graphs, "_options", lambda *given: (numbers.append(given[1]), options(*given))[1])
+    for count in (1, 2, 4):
+        np.testing.assert_array_equal(captured.run(rows(count, 5.0)), 2 * rows(count, 5.0)["x"])
+    assert numbers == [1, 2, 3, -1]
+
+
 def test_threads_take_turns(captured: CapturedGraph) -> None:
     wrong: list[int] = []
 

@@ -60,6 +60,8 @@ def test_ranks_beyond_the_list_are_an_error() -> None:
     settings = MiningSettings(class_size=10, negatives_from=5.0, negatives_to=9.0)
     with pytest.raises(TrainingError, match="begin at rank 50 of lists of 39"):
         rank_range(settings, 71, 40, 39)
+    with pytest.raises(TrainingError, match="begin at rank 61 of lists of 39"):
+        rank_range(MiningSettings(positives=60, class_size=10), 71, 40, 39)
 
 
 @pytest.mark.parametrize("weight", [0.0, 1.0])
