@@ -86,11 +86,21 @@ def joined(address: str, cpus: int, timeout: float) -> Iterator[Any]:
         else:
             _probe(address, timeout)
         stack.callback(ray.shutdown)
+        _init(ray, options)
+        yield ray
+
+
+def _init(ray: Any, options: dict[str, Any]) -> None:
+    """Join or start a cluster; one of this machine that does not come up in Ray's half a minute gets a second try."""
+    for left in (1, 0) if options["address"] == LOCAL else (0,):
         try:
             ray.init(**options, log_to_driver=False, configure_logging=False)
-        except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError) as problem:
-            raise UnreachableError(f"Cannot use the Ray cluster {address}: {problem}") from problem
-        yield ray
+        except Exception as problem:  # Ray raises bare ones, too
+            ray.shutdown()
+            if not left:
+                raise UnreachableError(f"Cannot use the Ray cluster {options['address']}: {problem}") from problem
+        else:
+            return
 
 
 def _check_same(ray: Any, address: str) -> None:

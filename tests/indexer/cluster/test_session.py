@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from entity_expand.encoder import OnnxEncoder
 from entity_expand.errors import ConfigError, DeadlineError, EncoderError, MissingExtraError, UnreachableError
 from entity_expand.stores.memory import current_version
 from indexer import index_corpus
-from indexer.cluster import RayEncoder, RaySettings
+from indexer.cluster import RayEncoder, RaySettings, session
 
 DEMO = Path(__file__).parents[3] / "entity_expand" / "demo" / "bundle"
 
@@ -69,6 +70,29 @@ def test_one_that_is_no_cluster_is_told_in_time(small_bundle: Bundle) -> None:
         with pytest.raises(DeadlineError, match="within 2 s"), RayEncoder(small_bundle, settings):
             pass
     assert time.monotonic() - started < 60
+
+
+@pytest.mark.parametrize(("failures", "calls"), [(0, "is"), (1, "isis"), (2, "isis")])
+def test_a_local_cluster_gets_a_second_try(monkeypatch: pytest.MonkeyPatch, failures: int, calls: str) -> None:
+    done: list[str] = []
+
+    class Ray:
+        def is_initialized(self) -> bool:
+            return False
+
+        def init(self, **options: object) -> None:
+            done.append("i")
+            if done.count("i") <= failures:
+                raise Exception("The current node timed out during startup.")  # as Ray does
+
+        def shutdown(self) -> None:
+            done.append("s")
+
+    monkeypatch.setattr(session, "load_ray", Ray)
+    refused = pytest.raises(UnreachableError, match="timed out during") if failures == 2 else nullcontext()
+    with refused, session.joined("local", 2, 1.0) as ray:
+        assert isinstance(ray, Ray) and done[-1] == "i"
+    assert "".join(done) == calls + ("s" if failures == 2 else "")
 
 
 def test_it_is_entered_before_it_encodes(many: Path, small_bundle: Bundle, tmp_path: Path) -> None:
