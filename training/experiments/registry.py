@@ -69,6 +69,7 @@ ABLATION = Experiment(
         Variant("without masked entities", (*_PAPER, ("tasks.entity", 0.0), ("tasks.distillation", 0.0), *_FEATURES)),
         Variant("masked entities alone", (*_NO_OTHERS, ("tasks.entity", 1.0))),
         Variant("and masked words", (*_PAPER, ("tasks.words", 1.0))),
+        Variant("all four, a quarter hidden", (*_PAPER, *_SHOWN)),
         Variant("and matching", (*_PAPER, ("tasks.matching", 1.0), *_SHOWN)),
         Variant("and image-text contrast", (*_PAPER, ("tasks.image_text", 1.0), *_SHOWN)),
     ),
