@@ -32,15 +32,33 @@ def _merge(session: Session, physical: str) -> None:
     answer = session.ask("POST", f"/{physical}/_forcemerge", params=params)
     task = (answer.body or {}).get("task")
     began, pause = time.monotonic(), 0.05
+    moved, before = began, (0, 0)
     while task:
         found = session.ask("GET", f"/_tasks/{task}", accept=(403, 404))
         if found.status != 200 or found.body.get("completed"):
             break  # without a task to ask after, the merge goes on by itself; searches are right all the same
-        if time.monotonic() - began > _MERGE_SECONDS:
+        now, merges = time.monotonic(), _merges(session, physical)
+        if merges != before or merges[0]:
+            moved, before = now, merges
+        if now - moved > session.settings.patience:
+            raise StoreError(
+                f"The server did not merge {physical} for {now - moved:.0f} s, though it was asked to: its disk may be "
+                "fuller than indices.merge.disk.watermark.high allows (95 %). Make room and run the same again, which "
+                "goes on from here; or index without merging (ElasticSettings(merge=False))."
+            )
+        if now - began > _MERGE_SECONDS:
             raise StoreError(f"Merging {physical} takes more than {_MERGE_SECONDS / 3600:g} hours; index without it.")
         session.check()
         time.sleep(pause)
         pause = min(_POLL_SECONDS, 2 * pause)
+
+
+def _merges(session: Session, physical: str) -> tuple[int, int]:
+    """Return how many merges are at work on an index, and how many were done."""
+    params = {"filter_path": "_all.total.merges.current,_all.total.merges.total"}
+    found = session.ask("GET", f"/{physical}/_stats/merge", params=params, accept=(403,))
+    merges = found.body["_all"]["total"]["merges"] if found.status == 200 else {}
+    return int(merges.get("current", 1)), int(merges.get("total", 0))
 
 
 def _serve(session: Session, physical: str) -> None:

@@ -234,6 +234,24 @@ def test_a_server_that_is_killed_and_comes_back_changes_nothing(tmp_path: Path) 
         node.stop()
 
 
+@pytest.mark.slow
+def test_a_server_that_has_no_room_to_merge_is_told_of(tmp_path: Path) -> None:
+    with Node(tmp_path / "node") as node:
+        world = World(tmp_path / "world", node.url, "full")
+        version = world.index().load.version
+        ask("DELETE", f"{node.url}/{version}/_doc/7?refresh=true")  # so that the next run has something to merge
+        room = {"indices.merge.disk.watermark.high": "1000000tb", "indices.merge.disk.check_interval": "1s"}
+        assert ask("PUT", f"{node.url}/_cluster/settings", {"persistent": room})[0] == 200
+        time.sleep(2.5)
+        with pytest.raises(StoreError, match=r"did not merge full-\w+ for \d s.*watermark"):
+            world.index(patience=3.5)
+        room = {"indices.merge.disk.watermark.high": "1mb"}
+        assert ask("PUT", f"{node.url}/_cluster/settings", {"persistent": room})[0] == 200
+        report = world.index()
+        assert (report.load.sent, report.load.version) == (0, version)
+        assert not verify_index(world.address).problems
+
+
 def test_faults_change_nothing(world: World) -> None:
     world.index()
     with Proxy(world.url, faults=Faults(3, reset=0.1, lose=0.1, truncate=0.1, unavailable=0.1, reject=0.2)) as proxy:

@@ -107,8 +107,9 @@ def settings(arguments: argparse.Namespace) -> dict[str, object]:
         "transport.port": arguments.transport_port,
         "path.data": str(arguments.home / "data"),
         "path.logs": str(arguments.home / "logs"),
-        # A full disk of the test machine is no reason to refuse writing.
+        # A full disk of the test machine is no reason to refuse writing, nor to put merges off until there is room.
         "cluster.routing.allocation.disk.threshold_enabled": False,
+        "indices.merge.disk.watermark.high": "1mb",
     }
     seeds, masters = (text.split(",") if text else [] for text in (arguments.seed_hosts, arguments.masters))
     if not seeds and not masters:
