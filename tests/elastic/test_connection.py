@@ -49,7 +49,7 @@ from servers.proxy import Proxy
 from servers.scripted import ScriptedServer, Step, drip, garble, hang, refuse, reply, reset, truncate
 
 SECRET = "c29tZTpzZWNyZXRrZXk="
-LATE = 0.5  # no longer than the deadlines themselves; a busy machine may pause for a while
+LATE = 0.15
 GET = Call("GET", "/x")
 UNSAFE = Call("POST", "/x/_doc", {"a": 1}, safe=False)
 

@@ -31,14 +31,14 @@ def held(url: str, name: str) -> dict:
 
 
 def test_a_second_run_is_told_who_holds_the_name(elasticsearch_url, index_name, connection) -> None:
-    with Lease(connection, index_name, seconds=3.0):
+    with Lease(connection, index_name, seconds=1.2):
         began = time.monotonic()
         with (
             pytest.raises(StoreBusyError, match=f"process {os.getpid()} on .*, since 20"),
-            Lease(connection, index_name, 3.0),
+            Lease(connection, index_name, 1.2),
         ):
             pass
-        assert time.monotonic() - began < 3.0
+        assert time.monotonic() - began < 1.2
         with Lease(connection, f"{index_name}-other", seconds=1.2):
             pass
     assert held(elasticsearch_url, index_name) == {}
@@ -115,8 +115,7 @@ def test_a_lease_survives_an_outage(elasticsearch_url, index_name) -> None:
     ):
         proxy.set_faults(Faults(1, unavailable=0.4, reset=0.3, lose=0.3))
         time.sleep(1.2)
-        while not proxy.counts["lose"]:  # a renewal that arrives, though its answer does not
-            time.sleep(0.05)
+        assert proxy.counts["lose"] > 0  # a renewal that arrived, though its answer did not
         proxy.set_faults(None)
         lease.check()
         assert held(elasticsearch_url, index_name)["owner"]
