@@ -11,6 +11,7 @@ PYTEST := OMP_NUM_THREADS=1 $(DEV)/python -m pytest -n $(WORKERS)
 DEMO_BUNDLE := entity_expand/demo/bundle
 DEMO_WORK := build/demo
 
+# $(1): the extras, $(2): gigabytes of disk, the wheels that pip unpacks among them.
 define environment
 	@echo "$@: making a virtual environment with entity-expand[$(1)] and the versions of constraints.txt; this may take minutes ..."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -18,6 +19,7 @@ define environment
 	@$(PYTHON) -c 'import venv, ensurepip' \
 	    || { echo "$(PYTHON) cannot make virtual environments; on Debian: apt install python3-venv" >&2; exit 1; }
 	@$(PYTHON) -m venv --clear $(@D)
+	@df -Pk . | awk 'NR == 2 && $$4 < $(2) * 1000000 { printf "$@: needs about $(2) GB of free disk, there are %.1f; free some, or remove old environments (make clean).\n", $$4 / 1000000; exit 1 }' >&2
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(1)]'
 	@touch $@
 endef
@@ -61,7 +63,7 @@ clean: ## Remove the virtual environments and all that was built.
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv-demo/made: pyproject.toml constraints.txt
-	$(call environment,$(DEMO_EXTRAS))
+	$(call environment,$(DEMO_EXTRAS),1)
 
 .venv/made: pyproject.toml constraints.txt
-	$(call environment,$(DEV_EXTRAS))
+	$(call environment,$(DEV_EXTRAS),11)
