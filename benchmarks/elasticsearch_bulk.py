@@ -34,7 +34,7 @@ from entity_expand.elastic.bodies import VectorOptions, mapping
 from entity_expand.elastic.connection import Connection
 from entity_expand.elastic.documents import ROWS, Document, document, pack_rows, vector_text
 from entity_expand.elastic.frame import Frame
-from entity_expand.frame import PairFrame
+from entity_expand.search.frame import PairFrame
 from entity_expand.stores.base import Evidence, Record
 from entity_expand.types import Entity
 from indexer.elastic.bulk import Bulk, BulkReport

@@ -29,6 +29,7 @@ from expansion import queries, world  # noqa: E402
 
 from entity_expand import Expander, ExpandSettings  # noqa: E402
 from entity_expand.bundle import Bundle, write_bundle  # noqa: E402
+from entity_expand.bundle.fakes import fake_content  # noqa: E402
 from entity_expand.corpus import Corpus, OwnRow, write_corpus  # noqa: E402
 from entity_expand.elastic.address import parse_address  # noqa: E402
 from entity_expand.elastic.bodies import VectorOptions  # noqa: E402
@@ -36,7 +37,6 @@ from entity_expand.elastic.connection import Call, Connection, Deadline  # noqa:
 from entity_expand.elastic.documents import padded  # noqa: E402
 from entity_expand.elastic.store import ElasticStore  # noqa: E402
 from entity_expand.encoder import EncoderInput  # noqa: E402
-from entity_expand.fakes import fake_content  # noqa: E402
 from entity_expand.types import Entity, Float32  # noqa: E402
 from indexer import index_corpus  # noqa: E402
 from indexer.settings import ElasticSettings, IndexSettings  # noqa: E402

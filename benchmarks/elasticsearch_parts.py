@@ -21,11 +21,11 @@ from expansion import queries, world
 
 from entity_expand import Expander, ExpandSettings
 from entity_expand.bundle import write_bundle
+from entity_expand.bundle.fakes import fake_content
 from entity_expand.channels.fusion import ChannelWeights
 from entity_expand.corpus import Corpus, OwnRow, write_corpus
 from entity_expand.elastic.store import ElasticStore
 from entity_expand.encoder import EncoderInput
-from entity_expand.fakes import fake_content
 from entity_expand.types import Entity, Float32
 from indexer import ElasticSettings, IndexSettings, index_corpus, list_versions
 

@@ -15,9 +15,9 @@ from elasticsearch_worlds import World
 
 from entity_expand.drive import run
 from entity_expand.elastic.bodies import MOST_HITS, inner_product, knn
-from entity_expand.plan import ExpandSettings, plan
-from entity_expand.pools import Pool
-from entity_expand.scoring import query_vector
+from entity_expand.search.plan import ExpandSettings, plan
+from entity_expand.search.pools import Pool
+from entity_expand.search.scoring import query_vector
 from entity_expand.seeds import SeedSet
 from entity_expand.stores.base import Facts, Hits, Nearest, Request, Rows
 

@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 
 from entity_expand._version import __version__
-from entity_expand.frame import pair_frame_of
-from entity_expand.scoring import EntityRows, entity_rows, head_statistics
+from entity_expand.search.frame import pair_frame_of
+from entity_expand.search.scoring import EntityRows, entity_rows, head_statistics
 from entity_expand.stores.base import Facts, IndexMeta, Rows, VectorField
 from entity_expand.stores.memory import MemoryStore
 

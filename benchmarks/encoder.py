@@ -27,11 +27,11 @@ import numpy as np
 import torch
 
 from entity_expand.bundle import Bundle
-from entity_expand.cuda_graphs import CapturedGraph
-from entity_expand.image import ImageConfig
-from entity_expand.onnx_session import graph_session, run_graph
-from entity_expand.specs import encoder_spec, graph_file
-from entity_expand.text import MaskedTokenizer, TextConfig
+from entity_expand.bundle.specs import encoder_spec, graph_file
+from entity_expand.encoder.cuda_graphs import CapturedGraph
+from entity_expand.encoder.onnx_session import graph_session, run_graph
+from entity_expand.inputs.image import ImageConfig
+from entity_expand.inputs.text import MaskedTokenizer, TextConfig
 from export.modalities import feature_module
 from export.parity import difference
 from export.probes import example
@@ -169,7 +169,7 @@ def full_size(threads: int) -> None:
     model = MultiExpan(config, load_text(text, 30_522), load_vision(vision), 1000).eval()
     weights = sum(parameter.numel() for parameter in model.parameters())
     print(f"{weights / 1e6:.1f} million weights")
-    from entity_expand.fakes import fake_tokenizer
+    from entity_expand.bundle.fakes import fake_tokenizer
 
     tokenizer = MaskedTokenizer.from_bytes(fake_tokenizer(), TextConfig(max_length=152))
     image = ImageConfig(192)

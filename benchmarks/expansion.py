@@ -26,8 +26,8 @@ import numpy as np
 
 from entity_expand import Expander
 from entity_expand._version import __version__
-from entity_expand.scoring import EntityRows, entity_rows, head_rows, head_statistics
-from entity_expand.search import WINDOW_TIERS, SearchSettings, tiers_at
+from entity_expand.search.scoring import EntityRows, entity_rows, head_rows, head_statistics
+from entity_expand.search.window import WINDOW_TIERS, SearchSettings, tiers_at
 from entity_expand.stores.base import Evidence, IndexMeta, Record
 from entity_expand.stores.writing import use_version, write_version
 from entity_expand.types import Entity
@@ -142,7 +142,7 @@ def beside_the_slow_path(root: Path, size: int, width: int, length: int, slow_ru
     """Time both ways in turn in one process, and compare their lists before re-ranking."""
     asked = queries(size, 60)
     log_q, settings = log_probabilities(*world(size, width)), SearchSettings(rerank=False)
-    from entity_expand.plan import search_whole
+    from entity_expand.search.plan import search_whole
 
     with Expander.open(root) as expander:
         pool = expander.store.whole(0.0)

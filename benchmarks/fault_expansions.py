@@ -18,8 +18,8 @@ from fault_worker import Order
 from entity_expand.elastic.store import ElasticStore
 from entity_expand.errors import StoreError
 from entity_expand.expander import Expander
-from entity_expand.plan import ExpandSettings
 from entity_expand.query import ExpandQuery
+from entity_expand.search.plan import ExpandSettings
 from servers.elasticsearch_node import Node, ask, free_port
 from servers.faults import FAULTS
 from servers.proxy import Proxy

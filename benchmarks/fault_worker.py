@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from entity_expand.bundle import Bundle
+from entity_expand.bundle.fakes import fake_bundle
 from entity_expand.corpus import Corpus, OwnRow, write_corpus
 from entity_expand.elastic.client import Client
 from entity_expand.elastic.exchange import Call
 from entity_expand.encoder import FakeEncoder
 from entity_expand.errors import EntityExpandError
-from entity_expand.fakes import fake_bundle
 from entity_expand.types import Entity
 from indexer import ElasticSettings, IndexSettings, index_corpus
 from indexer.elastic.lease import LEASES

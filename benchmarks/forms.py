@@ -15,10 +15,10 @@ from statistics import fmean
 import numpy as np
 
 from entity_expand.metrics import average_precision
-from entity_expand.paper import expand_jointly
-from entity_expand.pools import TablePool
-from entity_expand.scoring import entity_rows, head_rows, head_statistics, scores_between
-from entity_expand.search import SearchSettings
+from entity_expand.search.paper import expand_jointly
+from entity_expand.search.pools import TablePool
+from entity_expand.search.scoring import entity_rows, head_rows, head_statistics, scores_between
+from entity_expand.search.window import SearchSettings
 
 
 def compared(folder: Path, problem: dict) -> tuple[list[float], list[float], list[float]]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from entity_expand._version import __version__
 from entity_expand.corpus import Corpus
-from entity_expand.scoring import EntityRows
+from entity_expand.search.scoring import EntityRows
 from entity_expand.stores.base import PARTS, IndexMeta, Record
 from entity_expand.stores.writing import use_version, write_version
 from indexer.prepare import masked

@@ -239,7 +239,7 @@ def undisturbed(stage: str, runner: Runner, root: Path) -> float:
 
     The first run tells what it imports while it works; the second, with all of that imported, is the one that counts.
     """
-    from entity_expand.fakes import fake_bundle
+    from entity_expand.bundle.fakes import fake_bundle
     from entity_expand.types import Entity
 
     imports = root / f"{stage}.imports"

@@ -22,7 +22,7 @@ from entity_expand.corpus import Query, read_queries, read_truth, validation_cla
 from entity_expand.drive import run
 from entity_expand.evaluate import evaluate
 from entity_expand.metrics import average_precision, recall
-from entity_expand.scoring import unit_features
+from entity_expand.search.scoring import unit_features
 from entity_expand.seeds import SeedSet
 from entity_expand.strategies.choice import ranked, settings_of
 from entity_expand.strategies.negatives import DEEPER, PENALTY, corrected

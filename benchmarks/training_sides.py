@@ -15,8 +15,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from entity_expand.corpus import Corpus
-from entity_expand.image import ImageConfig, load_rgb
-from entity_expand.text import MaskedTokenizer
+from entity_expand.inputs.image import ImageConfig, load_rgb
+from entity_expand.inputs.text import MaskedTokenizer
 from entity_expand.types import AnyArray, Int64
 from training.backbones import image_config, load_text, load_vision
 from training.batches import Source

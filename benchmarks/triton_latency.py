@@ -27,7 +27,7 @@ from entity_expand._version import __version__
 from entity_expand.bundle import Bundle
 from entity_expand.corpus import Corpus
 from entity_expand.encoder import EncoderInput, OnnxEncoder
-from entity_expand.inputs import Prepared
+from entity_expand.inputs.prepared import Prepared
 from entity_expand.triton.configuration import RepositorySettings
 from entity_expand.triton.encoder import AsyncTritonEncoder, TritonEncoder
 from entity_expand.triton.repository import encoder_content, write_repository
@@ -57,7 +57,7 @@ def made_bundle(folder: Path) -> Bundle:
         from training_worlds import write_made_corpus
 
         from entity_expand.config import read_toml
-        from entity_expand.text import TextConfig
+        from entity_expand.inputs.text import TextConfig
         from export import ExportSettings, Source, export_source
         from training.backbones import encoder_folder, image_config, load_text, load_vision
         from training.config import TrainingConfig

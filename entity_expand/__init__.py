@@ -37,10 +37,10 @@ from entity_expand.errors import (
 )
 from entity_expand.expander import Expander
 from entity_expand.front.awaiting import AsyncExpander
-from entity_expand.plan import ExpandSettings
 from entity_expand.query import ExpandQuery, NewSeed
 from entity_expand.results import Expansion, Result, Seed
-from entity_expand.search import SearchSettings
+from entity_expand.search.plan import ExpandSettings
+from entity_expand.search.window import SearchSettings
 from entity_expand.stores import Evidence, Filter, MemoryStore
 from entity_expand.types import Entity
 

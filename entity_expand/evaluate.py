@@ -14,11 +14,11 @@ from entity_expand import metrics
 from entity_expand.corpus.queries import Query
 from entity_expand.drive import run
 from entity_expand.errors import IndexChangedError, QueryError
-from entity_expand.growth import Ranking
-from entity_expand.paper import expand_jointly
-from entity_expand.plan import ExpandSettings
-from entity_expand.pools import Pool, VectorPool
 from entity_expand.query import ExpandQuery, Strategy
+from entity_expand.search.growth import Ranking
+from entity_expand.search.paper import expand_jointly
+from entity_expand.search.plan import ExpandSettings
+from entity_expand.search.pools import Pool, VectorPool
 from entity_expand.seeds import SeedSet
 from entity_expand.stores.base import Describe, Facts, Lookup, Matching, Reader, Request, Rows, Store, ask
 from entity_expand.strategies.choice import ranked, settings_of

@@ -1,9 +1,9 @@
 """Expand a set: seeds in, the ranked rest of their class out.
 
 `expansion` is the whole of it, without I/O: the seeds are resolved to entities, the set is grown one entity at a time
-and ranked (`search.py`), or the seeds' own lists become one (`strategies/`), and what comes out is described for
+and ranked (`search/window.py`), or the seeds' own lists become one (`strategies/`), and what comes out is described for
 people. A store that holds the scores of all pairs hands over all its entities as one pool to search in; from any other
-store pools are fetched by nearest-neighbour queries (`plan.py`).
+store pools are fetched by nearest-neighbour queries (`search/plan.py`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 
 from entity_expand.calibration.curve import likely
 from entity_expand.calibration.use import chances_of
-from entity_expand.growth import Ranking
-from entity_expand.pools import Pool
 from entity_expand.query import MOST_RESULTS, ExpandQuery, NewSeed
 from entity_expand.results import Expansion, Result, Seed
+from entity_expand.search.growth import Ranking
+from entity_expand.search.pools import Pool
 from entity_expand.seeds import SeedSet
 from entity_expand.seeds.encode import new_seeds
 from entity_expand.seeds.resolve import Named, resolved

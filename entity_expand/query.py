@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, get_args
 
 from entity_expand.errors import QueryError
-from entity_expand.marks import read_marks
-from entity_expand.plan import ExpandSettings
+from entity_expand.inputs.marks import read_marks
+from entity_expand.search.plan import ExpandSettings
 from entity_expand.stores.base import Filter
 from entity_expand.types import MODALITIES, Modality
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from entity_expand.corpus import Query, read_queries, read_truth
 from entity_expand.metrics import average_precision
-from entity_expand.plan import search_whole
-from entity_expand.pools import TablePool
-from entity_expand.scoring import entity_rows, head_statistics, scores_between
-from entity_expand.search import SearchSettings
+from entity_expand.search.plan import search_whole
+from entity_expand.search.pools import TablePool
+from entity_expand.search.scoring import entity_rows, head_statistics, scores_between
+from entity_expand.search.window import SearchSettings
 from entity_expand.types import AnyArray, Entity, Float64, Int64
 
 _CUTS = (10, 20, 50)

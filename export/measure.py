@@ -10,9 +10,9 @@ import numpy as np
 from tqdm import tqdm
 
 from entity_expand.corpus import Corpus
-from entity_expand.inputs import EncoderInput, Prepared
-from entity_expand.onnx_session import run_graph
-from entity_expand.text import MaskedTokenizer
+from entity_expand.encoder.onnx_session import run_graph
+from entity_expand.inputs.prepared import EncoderInput, Prepared
+from entity_expand.inputs.text import MaskedTokenizer
 from entity_expand.types import MODALITIES, Float32, Float64, Int64, Modality
 from export.expansions import Agreement, agreement, seed_sets
 from export.modalities import as_seen, taken

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from entity_expand.bundle.specs import encoder_spec
 from entity_expand.errors import ParityError
-from entity_expand.specs import encoder_spec
-from entity_expand.text import MaskedTokenizer
+from entity_expand.inputs.text import MaskedTokenizer
 from entity_expand.types import AnyArray, Modality
 from export.to_onnx import FeatureModel
 from training.model import MultiExpan

@@ -9,8 +9,8 @@ from typing import Any
 from entity_expand.bundle import Bundle, BundleContent, write_bundle
 from entity_expand.corpus import Corpus
 from entity_expand.errors import BundleError
-from entity_expand.scoring import head_rows
-from entity_expand.text import MaskedTokenizer
+from entity_expand.inputs.text import MaskedTokenizer
+from entity_expand.search.scoring import head_rows
 from entity_expand.types import MODALITIES, Modality
 from export.measure import measured_on, rounded
 from export.samples import Samples, choose

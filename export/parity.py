@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from entity_expand.bundle.specs import Variant
 from entity_expand.errors import ParityError
-from entity_expand.specs import Variant
 from entity_expand.types import AnyArray
 from export.expansions import Agreement
 

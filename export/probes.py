@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from entity_expand.text import MaskedTokenizer
+from entity_expand.inputs.text import MaskedTokenizer
 from entity_expand.types import AnyArray
 
 Feeds: TypeAlias = Mapping[str, AnyArray]

@@ -11,8 +11,9 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from entity_expand import files
+from entity_expand.bundle.specs import TensorSpec, scorer_spec
 from entity_expand.errors import BundleError
-from entity_expand.scorer_folder import (
+from entity_expand.scorer.folder import (
     SCORER_DATA,
     SCORER_FILES,
     SCORER_FORMAT,
@@ -21,8 +22,7 @@ from entity_expand.scorer_folder import (
     SCORER_MANIFEST,
     TABLES,
 )
-from entity_expand.scoring import EntityRows
-from entity_expand.specs import TensorSpec, scorer_spec
+from entity_expand.search.scoring import EntityRows
 from entity_expand.stores.base import Describe, Rows, Store
 from entity_expand.types import AnyArray, Float32
 from export.to_onnx import IR_VERSION, OPSET, cleaned

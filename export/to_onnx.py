@@ -12,9 +12,9 @@ import torch
 from onnxscript.rewriter.ort_fusions import optimize_for_ort
 from torch import Tensor, nn
 
+from entity_expand.bundle.graph import read_spec
+from entity_expand.bundle.specs import GraphSpec
 from entity_expand.errors import BundleError, ParityError
-from entity_expand.graph import read_spec
-from entity_expand.specs import GraphSpec
 from entity_expand.types import AnyArray, Float32
 
 OPSET = 20

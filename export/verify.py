@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from entity_expand.bundle.specs import Variant, encoder_spec, graph_file
+from entity_expand.encoder.onnx_session import PROVIDERS, available_providers, graph_session, run_graph
 from entity_expand.errors import EncoderError, ParityError
-from entity_expand.onnx_session import PROVIDERS, available_providers, graph_session, run_graph
-from entity_expand.specs import Variant, encoder_spec, graph_file
-from entity_expand.text import MaskedTokenizer
+from entity_expand.inputs.text import MaskedTokenizer
 from entity_expand.types import Modality
 from export.modalities import as_seen, feature_module, taken
 from export.parity import BOUNDS, Difference, check, difference

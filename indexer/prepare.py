@@ -17,7 +17,7 @@ from entity_expand.channels.terms import masked_sentences
 from entity_expand.corpus import Corpus
 from entity_expand.encoder import Encoder
 from entity_expand.errors import CorpusError, StoreError
-from entity_expand.scoring import EntityRows, entity_rows, head_rows, head_statistics, predicted_rows
+from entity_expand.search.scoring import EntityRows, entity_rows, head_rows, head_statistics, predicted_rows
 from entity_expand.stores.base import PARTS, Evidence, IndexMeta, Record
 from entity_expand.types import Float64, Int64, Modality, Sample
 from indexer.features import GroupEncoder, Selection, mean_features, select

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from entity_expand.errors import ConfigError, MissingExtraError
-from entity_expand.image import ImageConfig
+from entity_expand.inputs.image import ImageConfig
 from training.config import ALL_LAYERS, TextSettings, VisionSettings
 from training.text import TextEncoder
 from training.vision import SmallNetwork, VisionTokens

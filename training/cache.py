@@ -17,8 +17,8 @@ from tqdm import tqdm
 from entity_expand.corpus import Corpus
 from entity_expand.errors import ImageError, TrainingError
 from entity_expand.files import replacing, sha256_of, write_json
-from entity_expand.image import ImageConfig, load_rgb, to_pixels
-from entity_expand.text import MaskedTokenizer
+from entity_expand.inputs.image import ImageConfig, load_rgb, to_pixels
+from entity_expand.inputs.text import MaskedTokenizer
 from entity_expand.types import AnyArray, Bool, Int64, UInt8
 from training.arrays import fill, finished
 from training.backbones import state_hash

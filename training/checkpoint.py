@@ -13,8 +13,8 @@ from torch import Tensor
 from entity_expand.config import from_mapping
 from entity_expand.errors import CheckpointError, ConfigError
 from entity_expand.files import confined, read_capped, read_json
-from entity_expand.image import ImageConfig
-from entity_expand.text import TextConfig
+from entity_expand.inputs.image import ImageConfig
+from entity_expand.inputs.text import TextConfig
 from entity_expand.types import Entity
 from training.backbones import image_config, load_vision, text_like
 from training.config import TrainingConfig

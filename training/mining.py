@@ -14,7 +14,7 @@ import numpy as np
 
 from entity_expand.corpus import Query, read_queries, read_truth
 from entity_expand.errors import TrainingError
-from entity_expand.plan import ExpandSettings
+from entity_expand.search.plan import ExpandSettings
 from entity_expand.types import Entity, Int64
 from training.config import MiningSettings
 from training.pairs import EntityLists

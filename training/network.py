@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from entity_expand.image import ImageConfig
+from entity_expand.inputs.image import ImageConfig
 from training.config import LoopSettings
 from training.data import Batch
 from training.model import MultiExpan, TextPart

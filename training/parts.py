@@ -12,7 +12,7 @@ from torch import nn
 from entity_expand.config import to_mapping
 from entity_expand.corpus import Corpus
 from entity_expand.errors import CheckpointError, TrainingError
-from entity_expand.text import MaskedTokenizer
+from entity_expand.inputs.text import MaskedTokenizer
 from training.backbones import image_config, load_text, load_vision
 from training.batches import Source
 from training.cache import picture_cache, text_cache

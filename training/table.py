@@ -10,9 +10,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from entity_expand.errors import TrainingError
-from entity_expand.plan import ExpandSettings, in_space, search_whole
-from entity_expand.pools import Pool, TablePool, VectorPool
-from entity_expand.scoring import EntityRows, entity_rows, feature_rows, head_rows, head_statistics, scores_between
+from entity_expand.search.plan import ExpandSettings, in_space, search_whole
+from entity_expand.search.pools import Pool, TablePool, VectorPool
+from entity_expand.search.scoring import (
+    EntityRows,
+    entity_rows,
+    feature_rows,
+    head_rows,
+    head_statistics,
+    scores_between,
+)
 from entity_expand.stores.vectors import centred_norms
 from entity_expand.stores.writing import TABLE_BYTES
 from entity_expand.types import Int64

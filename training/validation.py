@@ -10,7 +10,7 @@ import numpy as np
 from entity_expand.corpus import Corpus, Query, read_queries, read_truth, validation_classes
 from entity_expand.errors import ConfigError, TrainingError
 from entity_expand.evaluate import quality
-from entity_expand.plan import ExpandSettings
+from entity_expand.search.plan import ExpandSettings
 from entity_expand.types import Entity, Int64
 from training.config import ValidationSettings
 from training.table import EntityTable

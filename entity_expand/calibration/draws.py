@@ -16,9 +16,9 @@ from entity_expand.channels.fusion import ChannelWeights
 from entity_expand.drive import run
 from entity_expand.errors import QueryError
 from entity_expand.evaluate import Views, positions_of
-from entity_expand.plan import ExpandSettings
 from entity_expand.query import ExpandQuery, Strategy
-from entity_expand.search import SearchSettings
+from entity_expand.search.plan import ExpandSettings
+from entity_expand.search.window import SearchSettings
 from entity_expand.seeds import SeedSet
 from entity_expand.stores.base import Reader, Rows, Store, part_meta
 from entity_expand.strategies.choice import ranked, settings_of

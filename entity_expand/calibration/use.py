@@ -5,8 +5,8 @@ from __future__ import annotations
 from entity_expand.calibration.curve import features, probabilities
 from entity_expand.channels.parts import part_asked
 from entity_expand.channels.weights import fitted_weights
-from entity_expand.growth import Ranking
 from entity_expand.query import ExpandQuery
+from entity_expand.search.growth import Ranking
 from entity_expand.stores.base import Facts, part_meta
 from entity_expand.strategies.choice import settings_of
 from entity_expand.types import Float64

@@ -18,7 +18,7 @@ from entity_expand.channels.weights import DEFAULT
 from entity_expand.drive import run
 from entity_expand.errors import QueryError
 from entity_expand.evaluate import Views, positions_of
-from entity_expand.plan import ExpandSettings
+from entity_expand.search.plan import ExpandSettings
 from entity_expand.seeds import SeedSet
 from entity_expand.stores.base import Store
 from entity_expand.strategies.lists import Asked

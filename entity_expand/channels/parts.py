@@ -14,7 +14,7 @@ import numpy as np
 
 from entity_expand.errors import QueryError
 from entity_expand.query import NewSeed
-from entity_expand.scoring import EntityRows, stacked
+from entity_expand.search.scoring import EntityRows, stacked
 from entity_expand.seeds import SeedSet
 from entity_expand.seeds.encode import Encode, shows
 from entity_expand.stores.base import Describe, Facts, Nearest, Request, Rows, Steps, Together, ask

@@ -17,11 +17,11 @@ from entity_expand.channels.fusion import DEPTH, Channel, fused
 from entity_expand.channels.parts import heard_in
 from entity_expand.channels.terms import masked_text
 from entity_expand.channels.weights import weights_for
-from entity_expand.growth import Ranking, Space
-from entity_expand.plan import space_of
-from entity_expand.pools import VectorPool
 from entity_expand.query import NewSeed
-from entity_expand.scoring import EntityRows, stacked
+from entity_expand.search.growth import Ranking, Space
+from entity_expand.search.plan import space_of
+from entity_expand.search.pools import VectorPool
+from entity_expand.search.scoring import EntityRows, stacked
 from entity_expand.seeds import SeedSet
 from entity_expand.seeds.gains import mean_gain
 from entity_expand.stores.base import PARTS, Facts, Nearest, Request, Rows, Steps, Together, ask

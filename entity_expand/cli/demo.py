@@ -23,8 +23,8 @@ def command(seeds: tuple[str, ...], folder: Path, size: int, both_directions: fl
     from entity_expand.encoder import OnnxEncoder
     from entity_expand.expander import Expander
     from entity_expand.files import write_text
-    from entity_expand.plan import ExpandSettings
     from entity_expand.results.show import page, table
+    from entity_expand.search.plan import ExpandSettings
     from indexer import IndexSettings, index_corpus
 
     bundle = Bundle.open(bundle_path())

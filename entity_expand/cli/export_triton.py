@@ -43,7 +43,7 @@ def write_models(bundle: Path, folder: Path, scorer: Path | None, **settings: An
     """
     from entity_expand.bundle import Bundle
     from entity_expand.errors import BundleError
-    from entity_expand.scorer_folder import ScorerFolder
+    from entity_expand.scorer.folder import ScorerFolder
     from entity_expand.triton.configuration import RepositorySettings
     from entity_expand.triton.repository import encoder_models, scorer_content, write_repository
 

@@ -13,8 +13,8 @@ from entity_expand.cli.options import credentials_option, encoder_options, read_
 
 if TYPE_CHECKING:
     from entity_expand.bundle import Bundle
+    from entity_expand.bundle.specs import Variant
     from entity_expand.elastic.bodies import VectorOptions
-    from entity_expand.specs import Variant
     from indexer import ElasticSettings, IndexReport, LoadReport
 
 _METHODS = ("flat", "hnsw", "int8_flat", "int8_hnsw", "bbq_flat", "bbq_hnsw")

@@ -15,7 +15,7 @@ from entity_expand.errors import MissingExtraError
 if TYPE_CHECKING:
     from entity_expand.elastic.address import Credentials
     from entity_expand.expander import Expander
-    from entity_expand.plan import ExpandSettings
+    from entity_expand.search.plan import ExpandSettings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 # As `query.STRATEGIES`; importing them from there would load the runtime to show a help text.
@@ -154,8 +154,8 @@ def open_expander(
 
 def expand_settings(both_directions: float, space: str, member_weight: float, rerank: bool | None) -> ExpandSettings:
     """Return the settings that the options stand for."""
-    from entity_expand.plan import ExpandSettings
-    from entity_expand.search import SearchSettings
+    from entity_expand.search.plan import ExpandSettings
+    from entity_expand.search.window import SearchSettings
 
     return ExpandSettings(
         both_directions=both_directions,

@@ -17,7 +17,7 @@ from entity_expand.corpus.lines import clean
 from entity_expand.corpus.report import Tally
 from entity_expand.errors import ImageError
 
-# Those of entity_expand.image, which loads Pillow when imported; a test keeps them equal.
+# Those of entity_expand.inputs.image, which loads Pillow when imported; a test keeps them equal.
 MAX_BYTES = 32 << 20
 MAX_PIXELS = 64_000_000
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
@@ -173,7 +173,7 @@ def decode(path: Path) -> None:
     Raises:
         ImageError: It cannot be used; the message is one of this module's reasons.
     """
-    from entity_expand.image import ImageConfig, load_rgb
+    from entity_expand.inputs.image import ImageConfig, load_rgb
 
     read_header(path)
     try:

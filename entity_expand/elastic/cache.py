@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from entity_expand.scoring import EntityRows
+from entity_expand.search.scoring import EntityRows
 from entity_expand.stores.base import Record
 from entity_expand.types import AnyArray, Bool, Int64
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from entity_expand.scoring import EntityRows
+from entity_expand.search.scoring import EntityRows
 from entity_expand.stores.base import Evidence, Record, VectorField
 from entity_expand.stores.names import fold
 from entity_expand.types import AnyArray, Entity, Float32, Modality

@@ -1,6 +1,6 @@
 """From rows to the vectors that a server searches, and from queries to those that it is sent.
 
-The field `pair` holds balanced vectors (`entity_expand.frame`), without which a graph finds half of what it should
+The field `pair` holds balanced vectors (`search/frame.py`), without which a graph finds half of what it should
 (docs/results/elasticsearch_recall.md); the others hold vectors as they are.
 """
 
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from entity_expand.elastic.documents import field_of, padded
-from entity_expand.frame import PairFrame, pair_frame_of
-from entity_expand.scoring import EntityRows, unit_features
+from entity_expand.search.frame import PairFrame, pair_frame_of
+from entity_expand.search.scoring import EntityRows, unit_features
 from entity_expand.stores.base import VectorField
 from entity_expand.stores.vectors import centred_norms
 from entity_expand.types import AnyArray, Float32, Float64, Modality

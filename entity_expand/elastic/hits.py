@@ -10,7 +10,7 @@ import numpy as np
 
 from entity_expand.elastic import documents
 from entity_expand.errors import IndexChangedError, StoreError
-from entity_expand.scoring import EntityRows
+from entity_expand.search.scoring import EntityRows
 from entity_expand.stores.base import Record
 from entity_expand.types import Float64, Int64, Modality
 

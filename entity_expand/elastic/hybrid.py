@@ -20,9 +20,9 @@ from entity_expand.elastic.bodies import knn
 from entity_expand.elastic.documents import unpack_rows
 from entity_expand.elastic.state import IndexState, read_mapping
 from entity_expand.errors import QueryError
-from entity_expand.growth import Space
-from entity_expand.plan import ExpandSettings, in_space, rank_pool, space_of
-from entity_expand.pools import VectorPool
+from entity_expand.search.growth import Space
+from entity_expand.search.plan import ExpandSettings, in_space, rank_pool, space_of
+from entity_expand.search.pools import VectorPool
 from entity_expand.stores.base import Filter
 from entity_expand.types import Int64
 

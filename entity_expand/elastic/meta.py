@@ -13,7 +13,7 @@ from entity_expand.config import from_mapping
 from entity_expand.elastic.bodies import VectorOptions, decode_floats, encode_floats, mapping
 from entity_expand.elastic.frame import Frame, Layer
 from entity_expand.errors import ConfigError, IndexMismatchError
-from entity_expand.frame import PairFrame
+from entity_expand.search.frame import PairFrame
 from entity_expand.stores.base import PARTS, IndexMeta
 from entity_expand.types import Modality
 

@@ -10,7 +10,7 @@ from entity_expand.elastic.bodies import MOST_HITS
 from entity_expand.elastic.documents import ROWS, field_of
 from entity_expand.elastic.hits import by_place, documents_at, rows_in, value_of
 from entity_expand.elastic.searches import Searches, View
-from entity_expand.scoring import EntityRows
+from entity_expand.search.scoring import EntityRows
 from entity_expand.stores.base import Rows
 from entity_expand.types import Int64
 

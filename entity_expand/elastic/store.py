@@ -10,7 +10,7 @@ from entity_expand.elastic.address import Address, Credentials, parse_address
 from entity_expand.elastic.connection import AsyncConnection, Connection, Deadline, drive, drive_async
 from entity_expand.elastic.searches import SearchOptions
 from entity_expand.elastic.source import Run, Source, StoreOptions
-from entity_expand.pools import Pool
+from entity_expand.search.pools import Pool
 from entity_expand.stores.base import Facts, Request
 
 CACHE_BYTES = 256 << 20

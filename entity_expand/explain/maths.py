@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from entity_expand.plan import ExpandSettings
-from entity_expand.scoring import EntityRows, scores_between, unit_features
+from entity_expand.search.plan import ExpandSettings
+from entity_expand.search.scoring import EntityRows, scores_between, unit_features
 from entity_expand.types import Float64
 
 _SMALLEST = 1e-12

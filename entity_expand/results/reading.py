@@ -9,11 +9,11 @@ from typing import Any
 
 from entity_expand.config import from_mapping
 from entity_expand.errors import ConfigError, ExpansionError, QueryError
-from entity_expand.plan import ExpandSettings
 from entity_expand.query import MOST_RESULTS, MOST_SEEDS, ExpandQuery, NewSeed
 from entity_expand.results.checks import distinct, each, number, plain, table, text, texts, truth, whole, wrong
 from entity_expand.results.expansion import Decision, Expansion, History, Result, Seed, Verdict
 from entity_expand.results.form import FORMAT, MOST_PICTURE_BYTES, VERSION
+from entity_expand.search.plan import ExpandSettings
 from entity_expand.stores.base import Evidence, Filter
 
 _KEYS = ("query", "seeds", "negatives", "results", "cutoff", "exact", "fetches", "history")

@@ -7,9 +7,9 @@ import difflib
 from collections.abc import Sequence
 
 from entity_expand.errors import AmbiguousSeedError, QueryError
-from entity_expand.plan import ExpandSettings
 from entity_expand.query import ExpandQuery, NewSeed
 from entity_expand.results.expansion import Decision, Expansion, Result, Verdict
+from entity_expand.search.plan import ExpandSettings
 from entity_expand.stores.names import fold
 
 

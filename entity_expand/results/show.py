@@ -10,7 +10,7 @@ from pathlib import Path
 
 from entity_expand.errors import ImageError
 from entity_expand.explain.about import Explanation, SetExplanation
-from entity_expand.image import open_picture
+from entity_expand.inputs.image import open_picture
 from entity_expand.results.expansion import Expansion, Result
 from entity_expand.stores.base import Evidence
 

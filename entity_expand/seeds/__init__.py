@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from entity_expand.scoring import EntityRows, stacked
+from entity_expand.search.scoring import EntityRows, stacked
 from entity_expand.stores.base import Rows, Steps, ask
 from entity_expand.types import Int64
 

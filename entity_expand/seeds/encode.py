@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from entity_expand.errors import QueryError
-from entity_expand.pools import Pool
 from entity_expand.query import ExpandQuery, NewSeed
-from entity_expand.scoring import EntityRows
+from entity_expand.search.pools import Pool
+from entity_expand.search.scoring import EntityRows
 from entity_expand.stores.base import AsyncReader, Facts, IndexMeta, Reader, Request, part_meta
 from entity_expand.types import Modality
 

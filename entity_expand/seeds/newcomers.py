@@ -10,9 +10,9 @@ import numpy as np
 from entity_expand.bundle import Bundle
 from entity_expand.encoder import Encoder, EncoderInput, OnnxEncoder
 from entity_expand.errors import ConfigError, ImageError, IndexMismatchError, QueryError
-from entity_expand.image import open_picture
+from entity_expand.inputs.image import open_picture
 from entity_expand.query import NewSeed
-from entity_expand.scoring import EntityRows, entity_rows, head_rows, head_statistics, predicted_rows
+from entity_expand.search.scoring import EntityRows, entity_rows, head_rows, head_statistics, predicted_rows
 from entity_expand.seeds.encode import shows
 from entity_expand.stores.base import IndexMeta
 from entity_expand.types import Float64, Modality

@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from entity_expand.config import from_mapping
 from entity_expand.errors import ConfigError, QueryError
-from entity_expand.image import open_picture
-from entity_expand.plan import ExpandSettings
+from entity_expand.inputs.image import open_picture
 from entity_expand.query import MOST_RESULTS, MOST_SEEDS, ExpandQuery, NewSeed, Strategy
 from entity_expand.results import Expansion
+from entity_expand.search.plan import ExpandSettings
 from entity_expand.serve.settings import ServeSettings
 from entity_expand.stores.base import Filter
 from entity_expand.types import Modality

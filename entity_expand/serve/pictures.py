@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 
 from entity_expand.errors import ImageError
 from entity_expand.files import read_capped
-from entity_expand.image import media_type_of, shrunk
+from entity_expand.inputs.image import media_type_of, shrunk
 from entity_expand.serve.http import NOT_FOUND, PROBLEMS, Described, Served
 from entity_expand.serve.service import Service
 from entity_expand.stores.base import Evidence

@@ -1,7 +1,7 @@
 """What an expansion asks of a store, and what a store answers.
 
-An expansion is a generator of requests (`expand.py`, `plan.py`). A store opens a reader, one consistent view of an
-index for one run, and the reader answers requests, many at a time.
+An expansion is a generator of requests (`expand.py`, `search/plan.py`). A store opens a reader, one consistent view of
+an index for one run, and the reader answers requests, many at a time.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from entity_expand.calibration.fitted import Fitted
 from entity_expand.channels.fusion import Channel
-from entity_expand.frame import PairFrame
-from entity_expand.pools import Pool
-from entity_expand.scoring import EntityRows
+from entity_expand.search.frame import PairFrame
+from entity_expand.search.pools import Pool
+from entity_expand.search.scoring import EntityRows
 from entity_expand.types import Entity, Float64, Int64, Modality
 
 T = TypeVar("T")

@@ -18,8 +18,8 @@ from entity_expand.calibration.fitted import read_fitted
 from entity_expand.channels.fusion import Channel
 from entity_expand.errors import QueryError, StoreError
 from entity_expand.files import confined, read_capped, read_json
-from entity_expand.pools import Pool, TablePool
-from entity_expand.scoring import EntityRows
+from entity_expand.search.pools import Pool, TablePool
+from entity_expand.search.scoring import EntityRows
 from entity_expand.stores.base import (
     PARTS,
     Describe,

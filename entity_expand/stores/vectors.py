@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from entity_expand.errors import StoreError
-from entity_expand.frame import PairFrame, pair_frame_of
-from entity_expand.scoring import EntityRows
+from entity_expand.search.frame import PairFrame, pair_frame_of
+from entity_expand.search.scoring import EntityRows
 from entity_expand.stores.base import VectorField
 from entity_expand.types import AnyArray, Float64, Modality
 

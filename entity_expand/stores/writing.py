@@ -12,7 +12,7 @@ from numpy.lib.format import open_memmap
 
 from entity_expand.errors import StoreError
 from entity_expand.files import sync, write_json, write_text
-from entity_expand.scoring import EntityRows, scores_between
+from entity_expand.search.scoring import EntityRows, scores_between
 from entity_expand.stores.base import IndexMeta, Record
 from entity_expand.stores.memory import (
     CURRENT,

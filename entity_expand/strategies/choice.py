@@ -7,10 +7,10 @@ import dataclasses
 from entity_expand.channels.parts import all_heard_in, facts_in, part_asked, seen_in
 from entity_expand.channels.steps import hybrid_steps
 from entity_expand.errors import QueryError
-from entity_expand.growth import Ranking
-from entity_expand.plan import ExpandSettings, ranking_steps
-from entity_expand.pools import Pool
 from entity_expand.query import ExpandQuery, NewSeed
+from entity_expand.search.growth import Ranking
+from entity_expand.search.plan import ExpandSettings, ranking_steps
+from entity_expand.search.pools import Pool
 from entity_expand.seeds import SeedSet
 from entity_expand.stores.base import Facts, Steps
 from entity_expand.strategies.combine import COMBINATIONS

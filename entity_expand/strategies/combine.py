@@ -1,7 +1,7 @@
 """From what each seed says of an entity to what all say: pure functions of arrays.
 
-A seed s adds a gain to every entity v: its standardised log-probability Z_s[v] (`scoring.py`). The logarithm of the
-probability itself is log q_s[v] = σ_s Z_s[v] + a_s.
+A seed s adds a gain to every entity v: its standardised log-probability Z_s[v] (`search/scoring.py`). The logarithm of
+the probability itself is log q_s[v] = σ_s Z_s[v] + a_s.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from entity_expand.scoring import EntityRows
+from entity_expand.search.scoring import EntityRows
 from entity_expand.types import AnyArray, Float64
 
 ListStrategy: TypeAlias = Literal["mean", "best", "sum", "rank-fusion"]

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from entity_expand.errors import QueryError
-from entity_expand.growth import Ranking, Space
-from entity_expand.plan import ExpandSettings, closed_in, space_of
-from entity_expand.pools import Pool
-from entity_expand.reach import Aim
-from entity_expand.scoring import EntityRows, stacked
-from entity_expand.search import rank
+from entity_expand.search.growth import Ranking, Space
+from entity_expand.search.plan import ExpandSettings, closed_in, space_of
+from entity_expand.search.pools import Pool
+from entity_expand.search.reach import Aim
+from entity_expand.search.scoring import EntityRows, stacked
+from entity_expand.search.window import rank
 from entity_expand.seeds import SeedSet
 from entity_expand.seeds.gains import gain_between, mean_gain
 from entity_expand.stores.base import Facts, Filter, Hits, Nearest, Request, Rows, Steps, Together, ask

@@ -15,8 +15,8 @@ import dataclasses
 
 import numpy as np
 
-from entity_expand.growth import Ranking
-from entity_expand.scoring import unit_features
+from entity_expand.search.growth import Ranking
+from entity_expand.search.scoring import unit_features
 from entity_expand.seeds import SeedSet
 from entity_expand.stores.base import Rows, Steps, ask
 from entity_expand.types import AnyArray, Float64

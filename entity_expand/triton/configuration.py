@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from entity_expand.bundle.specs import TensorSpec
 from entity_expand.config import check, setting
-from entity_expand.specs import TensorSpec
 from entity_expand.triton.models import FINGERPRINT, LENGTHS, WIRE_TYPES, Model, wire_axes
 from entity_expand.triton.pbtxt import Value, Word
 from entity_expand.types import AnyArray

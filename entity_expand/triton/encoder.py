@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from entity_expand.bundle import Bundle
+from entity_expand.bundle.specs import Variant
 from entity_expand.errors import EncoderError, ModelMismatchError
-from entity_expand.inputs import EncoderInput, Prepared, PreparedBatch, routed
-from entity_expand.specs import Variant
+from entity_expand.inputs.prepared import EncoderInput, Prepared, PreparedBatch, routed
 from entity_expand.triton.address import TritonAddress
 from entity_expand.triton.asking import TIMEOUT, Asking, Waiting, side_by_side
 from entity_expand.triton.models import encoder_model

@@ -10,8 +10,8 @@ import numpy as np
 
 from entity_expand import files
 from entity_expand.bundle import Bundle
-from entity_expand.scorer_folder import ScorerFolder
-from entity_expand.specs import Variant
+from entity_expand.bundle.specs import Variant
+from entity_expand.scorer.folder import ScorerFolder
 from entity_expand.triton.configuration import (
     ModelContent,
     RepositorySettings,

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from entity_expand.errors import QueryError
-from entity_expand.scorer import MOST_SETS, Ranked, Roster, SeedSet
-from entity_expand.scorer_folder import ScorerFolder
+from entity_expand.scorer import Ranked, Roster, SeedSet
+from entity_expand.scorer.folder import ScorerFolder
+from entity_expand.scorer.scorers import MOST_SETS
 from entity_expand.triton.address import TritonAddress
 from entity_expand.triton.asking import TIMEOUT, Asking, Waiting, side_by_side
 from entity_expand.triton.models import scorer_model

@@ -14,7 +14,7 @@ from entity_expand.elastic.address import Address, Credentials
 from entity_expand.elastic.documents import ROWS, field_of, revision, rows_in
 from entity_expand.elastic.frame import vectors_by_field
 from entity_expand.elastic.meta import ElasticMeta
-from entity_expand.scoring import head_rows, head_statistics
+from entity_expand.search.scoring import head_rows, head_statistics
 from entity_expand.types import Float32, Int64, Modality
 from indexer.elastic.finish import refresh
 from indexer.elastic.layers import LayerRows, norms_of, present

@@ -17,7 +17,7 @@ from entity_expand.elastic.frame import Frame, Layer
 from entity_expand.elastic.meta import ElasticMeta, to_meta
 from entity_expand.encoder import Encoder
 from entity_expand.errors import BundleError, IndexMismatchError, RejectedError, ServerError
-from entity_expand.frame import PairFrame
+from entity_expand.search.frame import PairFrame
 from entity_expand.stores.base import PARTS
 from entity_expand.types import Int64, Modality
 from indexer.elastic.bulk import BulkReport

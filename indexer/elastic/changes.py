@@ -23,7 +23,7 @@ from entity_expand.elastic.frame import Layer
 from entity_expand.elastic.meta import ElasticMeta
 from entity_expand.encoder import Encoder
 from entity_expand.errors import IndexMismatchError, RejectedError, StoreError
-from entity_expand.scoring import EntityRows
+from entity_expand.search.scoring import EntityRows
 from entity_expand.types import Int64
 from indexer.elastic.bulk import BulkReport
 from indexer.elastic.documents import Packing, contents_of, documents

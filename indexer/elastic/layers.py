@@ -9,7 +9,7 @@ import numpy as np
 
 from entity_expand.elastic.frame import Frame, Layer, frame_of
 from entity_expand.encoder import Encoder
-from entity_expand.scoring import EntityRows
+from entity_expand.search.scoring import EntityRows
 from entity_expand.stores.base import VectorField
 from entity_expand.stores.writing import write_rows
 from entity_expand.types import Int64, Modality

@@ -10,7 +10,7 @@ import numpy as np
 
 from entity_expand.elastic.bodies import knn
 from entity_expand.elastic.meta import ElasticMeta
-from entity_expand.scoring import EntityRows, query_vector, unit_features
+from entity_expand.search.scoring import EntityRows, query_vector, unit_features
 from entity_expand.stores.base import VectorField
 from entity_expand.types import AnyArray, Float64, Int64, Modality
 from indexer.elastic.layers import LayerRows, present

@@ -13,7 +13,7 @@ from contract.world import ALL, World
 from entity_expand import Expander, ExpandSettings, Filter, MemoryStore, QueryError
 from entity_expand.channels.fusion import ChannelWeights
 from entity_expand.encoder import FakeEncoder
-from entity_expand.scoring import scores_between
+from entity_expand.search.scoring import scores_between
 from entity_expand.seeds.newcomers import SeedEncoder
 from entity_expand.stores.lexical import LexicalNearest, LexicalQuery, LexicalScores
 

@@ -23,13 +23,13 @@ from entity_expand import (
     QueryError,
 )
 from entity_expand.bundle import Bundle
+from entity_expand.bundle.fakes import fake_bundle
 from entity_expand.calibration.draws import fit_index
 from entity_expand.channels.fit import channel_lists, fit_channels
 from entity_expand.channels.fusion import Channel, ChannelWeights, standardised
 from entity_expand.corpus import Corpus, OwnRow, Query, write_corpus
 from entity_expand.encoder import FakeEncoder
 from entity_expand.evaluate import evaluate
-from entity_expand.fakes import fake_bundle
 from entity_expand.seeds.newcomers import SeedEncoder
 from entity_expand.stores.base import Nearest, Rows
 from entity_expand.types import Entity, Modality

@@ -10,8 +10,8 @@ import pytest
 from contract.world import ALL, COUNT, World
 from entity_expand import Expander, ExpandQuery, ExpandSettings, Filter, NewSeed, QueryError, SearchSettings
 from entity_expand.encoder import FakeEncoder
-from entity_expand.plan import in_space, search_whole, space_of
-from entity_expand.scoring import (
+from entity_expand.search.plan import in_space, search_whole, space_of
+from entity_expand.search.scoring import (
     EntityRows,
     entity_rows,
     head_rows,

@@ -9,10 +9,10 @@ import numpy as np
 
 from entity_expand import MemoryStore
 from entity_expand.bundle import Bundle
+from entity_expand.bundle.fakes import fake_bundle
 from entity_expand.corpus import Corpus, OwnRow, write_corpus
 from entity_expand.encoder import FakeEncoder
-from entity_expand.fakes import fake_bundle
-from entity_expand.scoring import EntityRows, unit_features
+from entity_expand.search.scoring import EntityRows, unit_features
 from entity_expand.types import Entity
 from indexer import ElasticSettings, IndexSettings, index_corpus
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from entity_expand.scoring import EntityRows, entity_rows, head_rows, head_statistics, scores_between
+from entity_expand.search.scoring import EntityRows, entity_rows, head_rows, head_statistics, scores_between
 
 
 @dataclass(frozen=True)

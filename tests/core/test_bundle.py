@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from entity_expand.bundle import FILES, Bundle, BundleContent, write_bundle
+from entity_expand.bundle import Bundle, BundleContent, write_bundle
+from entity_expand.bundle.fakes import fake_bundle, fake_content
+from entity_expand.bundle.folder import FILES
+from entity_expand.bundle.graph import _put, hollow_graph, read_spec
+from entity_expand.bundle.manifest import read_manifest
+from entity_expand.bundle.specs import GRAPHS, GraphSpec, TensorSpec, encoder_spec, graph_file
 from entity_expand.errors import BundleError
-from entity_expand.fakes import fake_bundle, fake_content
 from entity_expand.files import sha256_of
-from entity_expand.graph import _put, hollow_graph, read_spec
-from entity_expand.image import ImageConfig
-from entity_expand.manifest import read_manifest
-from entity_expand.specs import GRAPHS, GraphSpec, TensorSpec, encoder_spec, graph_file
-from entity_expand.text import TextConfig
+from entity_expand.inputs.image import ImageConfig
+from entity_expand.inputs.text import TextConfig
 from entity_expand.types import Entity
 
 ENTITIES = (
@@ -434,7 +435,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from entity_expand import renaming
-from entity_expand.fakes import fake_bundle
+from entity_expand.bundle.fakes import fake_bundle
 from entity_expand.types import Entity
 
 left = int(sys.argv[2])

@@ -12,14 +12,13 @@ import pytest
 from onnx import TensorProto, helper
 
 from core.test_encoder import MIXED, bundle, expected
-from entity_expand import cuda_graphs
-from entity_expand import encoder as encoder_module
 from entity_expand.bundle import Bundle
-from entity_expand.cuda_graphs import CapturedGraph
-from entity_expand.encoder import OnnxEncoder
+from entity_expand.encoder import OnnxEncoder, cuda_graphs
+from entity_expand.encoder import encoders as encoder_module
+from entity_expand.encoder.cuda_graphs import CapturedGraph
+from entity_expand.encoder.onnx_session import graph_session
 from entity_expand.errors import EncoderError
-from entity_expand.onnx_session import graph_session
-from entity_expand.text import MaskedText
+from entity_expand.inputs.text import MaskedText
 
 __all__ = ["bundle"]
 

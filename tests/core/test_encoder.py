@@ -14,12 +14,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from entity_expand import inputs as inputs_module
 from entity_expand.bundle import Bundle, write_bundle
+from entity_expand.bundle.fakes import fake_bundle, fake_content
 from entity_expand.encoder import Encoder, EncoderInput, FakeEncoder, OnnxEncoder
 from entity_expand.errors import BundleError, EncoderError, MissingExtraError
-from entity_expand.fakes import fake_bundle, fake_content
-from entity_expand.image import load_rgb, to_pixels
+from entity_expand.inputs import prepared as inputs_module
+from entity_expand.inputs.image import load_rgb, to_pixels
 from entity_expand.types import Entity
 
 D, SIZE, VOCABULARY = 6, 8, 128

@@ -9,9 +9,9 @@ from entity_expand import QueryError
 from entity_expand.corpus import Query, read_queries, read_truth
 from entity_expand.evaluate import evaluate, quality
 from entity_expand.metrics import CUTS
-from entity_expand.paper import expand_jointly
-from entity_expand.pools import DistributionPool, TablePool
-from entity_expand.search import SearchSettings
+from entity_expand.search.paper import expand_jointly
+from entity_expand.search.pools import DistributionPool, TablePool
+from entity_expand.search.window import SearchSettings
 from entity_expand.stores.base import Describe, Evidence, Facts, IndexMeta, Lookup, Matching, Record
 from entity_expand.types import Entity
 

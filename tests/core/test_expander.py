@@ -8,9 +8,9 @@ import pytest
 import entity_expand
 from entity_expand import AmbiguousSeedError, Expander, ExpandSettings, QueryError, SearchSettings, UnknownSeedError
 from entity_expand.bundle import Bundle
+from entity_expand.bundle.fakes import fake_bundle
 from entity_expand.corpus import Corpus, OwnRow, write_corpus
 from entity_expand.encoder import FakeEncoder
-from entity_expand.fakes import fake_bundle
 from entity_expand.results.show import page, table
 from entity_expand.stores.names import fold
 from entity_expand.types import Entity

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from entity_expand import metrics
-from entity_expand.paper import distribution_pool, expand_jointly
-from entity_expand.pools import DistributionPool, Pool
-from entity_expand.search import RANKING_TIERS, SearchSettings, SetSearch, divergence, tiers_at
+from entity_expand.search.paper import distribution_pool, expand_jointly
+from entity_expand.search.pools import DistributionPool, Pool
+from entity_expand.search.window import RANKING_TIERS, SearchSettings, SetSearch, divergence, tiers_at
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

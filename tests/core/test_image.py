@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from entity_expand.errors import ConfigError, ImageError
-from entity_expand.image import ImageConfig, load_rgb, to_pixels
+from entity_expand.inputs.image import ImageConfig, load_rgb, to_pixels
 
 REFERENCE = Path("reference/pipeline/entity2sents")
 SMALL = ImageConfig(size=8)

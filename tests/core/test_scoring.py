@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from entity_expand import scoring
-from entity_expand.paper import log_softmax
+from entity_expand.search import scoring
+from entity_expand.search.paper import log_softmax
 
 
 def standardised(world) -> np.ndarray:

@@ -5,13 +5,13 @@ import pytest
 
 from entity_expand.drive import run
 from entity_expand.errors import ConfigError, QueryError
-from entity_expand.frame import pair_frame_of
-from entity_expand.paper import expand_jointly
-from entity_expand.plan import ExpandSettings, plan, pool_at, search_whole
-from entity_expand.pools import TablePool
-from entity_expand.reach import Aim, Reach
-from entity_expand.scoring import EntityRows, query_vector
-from entity_expand.search import WINDOW_TIERS, SearchSettings, SetSearch, divergence, tiers_at, tiers_of
+from entity_expand.search.frame import pair_frame_of
+from entity_expand.search.paper import expand_jointly
+from entity_expand.search.plan import ExpandSettings, plan, pool_at, search_whole
+from entity_expand.search.pools import TablePool
+from entity_expand.search.reach import Aim, Reach
+from entity_expand.search.scoring import EntityRows, query_vector
+from entity_expand.search.window import WINDOW_TIERS, SearchSettings, SetSearch, divergence, tiers_at, tiers_of
 from entity_expand.seeds import SeedSet
 from entity_expand.stores.base import Facts, Hits, IndexMeta, Nearest, Rows
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from entity_expand.errors import ConfigError, EncoderError
-from entity_expand.text import MaskedText, MaskedTokenizer, TextConfig
+from entity_expand.inputs.text import MaskedText, MaskedTokenizer, TextConfig
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 PAD, UNK, CLS, SEP, MASK = range(5)

@@ -376,8 +376,8 @@ def test_check_looks_into_pictures(tmp_path: Path) -> None:
 
 
 def test_picture_limits_are_those_of_the_decoder() -> None:
-    from entity_expand import image
     from entity_expand.corpus import pictures
+    from entity_expand.inputs import image
 
     assert (pictures.MAX_BYTES, pictures.MAX_PIXELS, pictures.FORMATS) == (
         image.MAX_BYTES,

@@ -24,9 +24,9 @@ from entity_expand import (
     StoreError,
     UnknownSeedError,
 )
+from entity_expand.bundle.fakes import fake_bundle
 from entity_expand.elastic.store import AsyncElasticStore, ElasticStore
 from entity_expand.errors import DeadlineError
-from entity_expand.fakes import fake_bundle
 from entity_expand.stores.base import Lookup, Nearest, Rows
 from entity_expand.types import Entity
 from servers.elasticsearch_node import ask

@@ -43,8 +43,8 @@ from entity_expand.elastic.hybrid import RankedHit, knn_of_seeds, read_index, re
 from entity_expand.elastic.searches import SearchOptions, View
 from entity_expand.elastic.state import IndexState
 from entity_expand.elastic.store import ElasticStore
-from entity_expand.frame import PairFrame
-from entity_expand.scoring import EntityRows, query_vector
+from entity_expand.search.frame import PairFrame
+from entity_expand.search.scoring import EntityRows, query_vector
 from entity_expand.stores.base import Describe, Facts, IndexMeta, Lookup, Matching, Nearest, Request, Rows, Suggest
 from servers.elasticsearch_node import ask
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from entity_expand.elastic.cache import ANY_REVISION, RecordCache, RowCache
-from entity_expand.scoring import EntityRows
+from entity_expand.search.scoring import EntityRows
 from entity_expand.stores.base import Record
 from entity_expand.types import Entity
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from elastic.worlds import COUNT, TRAINED, World, entities_of
+from entity_expand.bundle.fakes import fake_bundle
 from entity_expand.corpus import Corpus
 from entity_expand.elastic.documents import unpack_rows
 from entity_expand.elastic.hybrid import read_index
 from entity_expand.errors import ConfigError, IndexMismatchError, IndexMissingError, RejectedError
-from entity_expand.fakes import fake_bundle
 from entity_expand.types import Entity
 from indexer import ChangeReport, delete_entities, set_attributes, upsert_entities, verify_index
 

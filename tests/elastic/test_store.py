@@ -28,6 +28,7 @@ from entity_expand import (
     StoreError,
     UnknownSeedError,
 )
+from entity_expand.bundle.fakes import fake_bundle
 from entity_expand.elastic.address import parse_address
 from entity_expand.elastic.bodies import VectorOptions
 from entity_expand.elastic.connection import Answer, Call, Connection, Deadline
@@ -35,7 +36,6 @@ from entity_expand.elastic.documents import pack_rows
 from entity_expand.elastic.source import Source, StoreOptions
 from entity_expand.elastic.store import CACHE_BYTES, ElasticStore
 from entity_expand.errors import DeadlineError
-from entity_expand.fakes import fake_bundle
 from entity_expand.stores.base import Describe, Lookup, Nearest, Rows, Suggest
 from entity_expand.types import Entity
 from servers.elasticsearch_node import ask

@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from elastic.worlds import COUNT, TRAINED, World, entities_of
+from entity_expand.bundle.fakes import fake_bundle
 from entity_expand.cli.index import command
 from entity_expand.errors import IndexMismatchError, IndexMissingError
-from entity_expand.fakes import fake_bundle
 from indexer import IndexSettings, list_versions, prune, rollback, verify_index
 from servers.elasticsearch_node import ask
 

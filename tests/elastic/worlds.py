@@ -10,11 +10,11 @@ from typing import Any
 from PIL import Image
 
 from entity_expand.bundle import Bundle
+from entity_expand.bundle.fakes import fake_bundle
 from entity_expand.corpus import Corpus, OwnRow, write_corpus
 from entity_expand.elastic.address import parse_address
 from entity_expand.elastic.connection import Connection, Deadline
 from entity_expand.encoder import FakeEncoder
-from entity_expand.fakes import fake_bundle
 from entity_expand.types import Entity
 from indexer import ElasticSettings, IndexReport, IndexSettings, contents_digest, index_corpus
 from servers.elasticsearch_node import ask

@@ -12,8 +12,8 @@ from types import ModuleType
 
 import pytest
 
+from entity_expand.bundle.fakes import fake_bundle
 from entity_expand.errors import BundleError
-from entity_expand.fakes import fake_bundle
 from entity_expand.types import Entity
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "kill_sweep.py"

@@ -7,7 +7,7 @@ import pytest
 
 from entity_expand import ExpandSettings
 from entity_expand.explain.maths import around_the_centre, said_by
-from entity_expand.scoring import EntityRows
+from entity_expand.search.scoring import EntityRows
 
 MEAN = np.zeros(2)
 

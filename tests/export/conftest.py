@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from entity_expand.bundle.fakes import fake_tokenizer
 from entity_expand.corpus import Corpus, OwnRow, write_corpus
-from entity_expand.fakes import fake_tokenizer
-from entity_expand.image import ImageConfig
-from entity_expand.text import MaskedTokenizer, TextConfig
+from entity_expand.inputs.image import ImageConfig
+from entity_expand.inputs.text import MaskedTokenizer, TextConfig
 from entity_expand.types import Entity
 from export import Source
 from training.backbones import load_text, load_vision

@@ -13,12 +13,12 @@ from click.testing import CliRunner
 from torch import Tensor, nn
 
 from entity_expand.bundle import Bundle
+from entity_expand.bundle.fakes import fake_bundle, fake_tokenizer
 from entity_expand.cli import group
 from entity_expand.corpus import Corpus
 from entity_expand.encoder import EncoderInput, OnnxEncoder
 from entity_expand.errors import BundleError, CheckpointError, MissingExtraError, ParityError
-from entity_expand.fakes import fake_bundle, fake_tokenizer
-from entity_expand.image import load_rgb, to_pixels
+from entity_expand.inputs.image import load_rgb, to_pixels
 from entity_expand.types import Entity
 from export import ExportSettings, Source, export_checkpoint, export_source
 from training.config import (

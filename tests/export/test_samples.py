@@ -3,7 +3,7 @@
 import numpy as np
 
 from entity_expand.corpus import Corpus
-from entity_expand.text import MaskedTokenizer
+from entity_expand.inputs.text import MaskedTokenizer
 from entity_expand.types import Entity
 from export.probes import CASES, example, probes
 from export.samples import choose

@@ -12,15 +12,15 @@ import pytest
 from click.testing import CliRunner
 
 from entity_expand import MemoryStore, files
+from entity_expand.bundle.fakes import fake_bundle
+from entity_expand.bundle.graph import read_spec
+from entity_expand.bundle.specs import scorer_spec
 from entity_expand.cli import group
 from entity_expand.corpus import Corpus, OwnRow, write_corpus
 from entity_expand.encoder import FakeEncoder
 from entity_expand.errors import BundleError, EncoderError, QueryError
-from entity_expand.fakes import fake_bundle
-from entity_expand.graph import read_spec
 from entity_expand.scorer import OnnxScorer, SeedSet
-from entity_expand.scoring import EntityRows, query_vector
-from entity_expand.specs import scorer_spec
+from entity_expand.search.scoring import EntityRows, query_vector
 from entity_expand.stores.base import Nearest
 from entity_expand.types import Entity
 from export.scorer import scorer_graph, write_scorer

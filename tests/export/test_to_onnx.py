@@ -9,11 +9,11 @@ import torch
 from onnx import TensorProto, helper
 from torch import Tensor
 
+from entity_expand.bundle.graph import read_spec
+from entity_expand.bundle.specs import GraphSpec, encoder_spec
+from entity_expand.encoder.onnx_session import graph_session, run_graph
 from entity_expand.errors import ParityError
-from entity_expand.graph import read_spec
-from entity_expand.onnx_session import graph_session, run_graph
-from entity_expand.specs import GraphSpec, encoder_spec
-from entity_expand.text import MaskedTokenizer
+from entity_expand.inputs.text import MaskedTokenizer
 from export.modalities import feature_module
 from export.parity import difference
 from export.probes import example, probes

@@ -10,12 +10,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from entity_expand.bundle import Bundle
+from entity_expand.bundle.fakes import fake_tokenizer
+from entity_expand.bundle.specs import graph_file
 from entity_expand.corpus import Corpus
 from entity_expand.encoder import EncoderInput, OnnxEncoder
+from entity_expand.encoder.onnx_session import graph_session, run_session
 from entity_expand.errors import ConfigError, EncoderError, ParityError
-from entity_expand.fakes import fake_tokenizer
-from entity_expand.onnx_session import graph_session, run_session
-from entity_expand.specs import graph_file
 from export import ExportSettings, Source, export_source
 from export.parity import BOUNDS
 from export.variants import fp16, int8

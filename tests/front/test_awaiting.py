@@ -17,8 +17,8 @@ from entity_expand import (
     StoreError,
     UnknownSeedError,
 )
+from entity_expand.bundle.fakes import fake_bundle
 from entity_expand.encoder import FakeEncoder
-from entity_expand.fakes import fake_bundle
 from entity_expand.seeds.newcomers import SeedEncoder
 
 NEW = NewSeed("The [[okapi]] has salt wave tide.")

@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from entity_expand.bundle import Bundle
+from entity_expand.bundle.fakes import fake_bundle
 from entity_expand.corpus import OwnRow, write_corpus
 from entity_expand.encoder import FakeEncoder
-from entity_expand.fakes import fake_bundle
 from entity_expand.types import Entity
 
 WORDS = {"sea": "salt wave tide harbour sail", "hill": "rock snow ridge goat pine"}

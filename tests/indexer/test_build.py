@@ -17,7 +17,7 @@ from entity_expand.corpus import Corpus
 from entity_expand.encoder import FakeEncoder
 from entity_expand.errors import ConfigError, CorpusError
 from entity_expand.files import locked
-from entity_expand.scoring import scores_between
+from entity_expand.search.scoring import scores_between
 from entity_expand.stores.memory import current_version
 from indexer import IndexSettings, index_corpus
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from entity_expand.bundle.fakes import fake_bundle
 from entity_expand.corpus import Corpus, OwnRow, write_corpus
 from entity_expand.encoder import FakeEncoder
-from entity_expand.fakes import fake_bundle
 from entity_expand.types import Entity
 from indexer import IndexSettings, index_corpus
 

@@ -10,7 +10,7 @@ import pytest
 from contract.world import World, make_world
 from entity_expand import Evidence, Expander, ExpandQuery, ExpandSettings, Expansion, Filter, NewSeed, Result, Seed
 from entity_expand.results import Decision, History
-from entity_expand.search import SearchSettings
+from entity_expand.search.window import SearchSettings
 
 
 @pytest.fixture(scope="session")

@@ -19,9 +19,9 @@ from entity_expand import (
     QueryError,
 )
 from entity_expand.bundle import Bundle
+from entity_expand.bundle.fakes import fake_bundle
 from entity_expand.corpus import Corpus, OwnRow, write_corpus
 from entity_expand.encoder import FakeEncoder
-from entity_expand.fakes import fake_bundle
 from entity_expand.seeds.newcomers import SeedEncoder
 from indexer import IndexSettings, index_corpus
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from conftest import Module
 
@@ -27,9 +29,9 @@ ENTRANCES = {
         "entity_expand.demo.flags",
         "entity_expand.demo.pictures",
         "entity_expand.demo.shapes",
-        "entity_expand.encoder",
-        "entity_expand.image",
-        "entity_expand.inputs",
+        "entity_expand.encoder.encoders",
+        "entity_expand.inputs.image",
+        "entity_expand.inputs.prepared",
         "entity_expand.query",
     },
     "ahocorasick": {"entity_expand.corpus.mentions"},
@@ -55,7 +57,7 @@ ENTRANCES = {
     "matplotlib": {"training.experiments.plots", "training.run.curves"},
     "onnx": {"export.scorer", "export.to_onnx", "export.variants"},
     "onnx_ir": {"export.to_onnx"},
-    "onnxruntime": {"entity_expand.onnx_session", "export.variants", "entity_expand.triton.program"},
+    "onnxruntime": {"entity_expand.encoder.onnx_session", "export.variants", "entity_expand.triton.program"},
     "onnxscript": {"export.to_onnx"},
     "pydantic": {"entity_expand.serve.answers", "entity_expand.serve.forms"},
     "opentelemetry": {"entity_expand.serve.telemetry"},
@@ -67,7 +69,7 @@ ENTRANCES = {
     "starlette": {f"entity_expand.serve.{name}" for name in ("entities", "guard", "http", "pictures", "static")},
     "tensorboard": {"training.run.trackers"},
     "timm": {"training.backbones"},
-    "tokenizers": {"entity_expand.text", "training.tokenizer"},
+    "tokenizers": {"entity_expand.inputs.text", "training.tokenizer"},
     "torch.utils.tensorboard": {"training.run.trackers"},
     "torchvision": {"training.backbones"},
     "tritonclient": {"entity_expand.triton.client"},
@@ -141,6 +143,15 @@ def test_our_packages_import_each_other_one_way(modules: tuple[Module, ...]) -> 
             if top in MAY_IMPORT and not allowed:
                 wrong.append(f"{module.path}:{each.line} imports {each.name}")
     assert wrong == []
+
+
+@pytest.mark.parametrize(("room", "above"), [("inputs", ("bundle", "encoder")), ("bundle", ("encoder",))])
+def test_an_encoder_is_known_by_nothing_that_it_is_made_of(
+    modules: tuple[Module, ...], room: str, above: tuple[str, ...]
+) -> None:
+    own = [module for module in modules if within(module.name, f"entity_expand.{room}")]
+    found = {each.name for module in own for each in imports_of(module)}
+    assert own and not {name for name in found for other in above if within(name, f"entity_expand.{other}")}
 
 
 def test_nothing_imports_the_command_line(modules: tuple[Module, ...]) -> None:

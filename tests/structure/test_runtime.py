@@ -21,7 +21,7 @@ for name in {blocked!r}:
 import entity_expand, indexer
 from entity_expand.corpus import Corpus, OwnRow, write_corpus
 from entity_expand.encoder import FakeEncoder
-from entity_expand.fakes import fake_bundle
+from entity_expand.bundle.fakes import fake_bundle
 
 entities = [entity_expand.Entity(str(number), f"Place {{number}}") for number in range(12)]
 rows = [

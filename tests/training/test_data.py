@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from entity_expand.errors import TrainingError
-from entity_expand.image import ImageConfig, load_rgb, to_pixels
-from entity_expand.text import MaskedTokenizer, TextConfig
+from entity_expand.inputs.image import ImageConfig, load_rgb, to_pixels
+from entity_expand.inputs.text import MaskedTokenizer, TextConfig
 from training.arrays import exclusive, fill
 from training.backbones import load_text
 from training.batches import Source

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from entity_expand.cli import group
 from entity_expand.errors import CheckpointError, TrainingError
-from entity_expand.text import MaskedTokenizer
+from entity_expand.inputs.text import MaskedTokenizer
 from training.checkpoint import load_checkpoint
 from training.config import TrainingConfig
 from training.loop import train

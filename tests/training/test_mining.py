@@ -7,7 +7,7 @@ import pytest
 
 from entity_expand.corpus import Query, write_queries, write_truth
 from entity_expand.errors import CorpusError, TrainingError
-from entity_expand.plan import ExpandSettings
+from entity_expand.search.plan import ExpandSettings
 from entity_expand.types import Entity
 from training.config import MiningSettings
 from training.features import EntityFeatures

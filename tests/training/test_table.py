@@ -11,13 +11,13 @@ from torch import nn
 
 from entity_expand import MemoryStore
 from entity_expand.bundle import Bundle
+from entity_expand.bundle.fakes import fake_bundle
 from entity_expand.corpus import Corpus
 from entity_expand.encoder import EncoderInput, FakeEncoder
 from entity_expand.errors import TrainingError
-from entity_expand.fakes import fake_bundle
-from entity_expand.plan import ExpandSettings, search_whole
-from entity_expand.scoring import scores_between
-from entity_expand.search import SearchSettings
+from entity_expand.search.plan import ExpandSettings, search_whole
+from entity_expand.search.scoring import scores_between
+from entity_expand.search.window import SearchSettings
 from indexer import IndexSettings, index_corpus
 from training import table as module
 from training.config import DataSettings

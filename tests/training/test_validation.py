@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from entity_expand import MemoryStore
+from entity_expand.bundle.fakes import fake_bundle
 from entity_expand.corpus import Corpus, Query, read_truth, write_queries, write_truth
 from entity_expand.encoder import FakeEncoder
 from entity_expand.errors import ConfigError, TrainingError
 from entity_expand.evaluate import evaluate
-from entity_expand.fakes import fake_bundle
-from entity_expand.plan import ExpandSettings
+from entity_expand.search.plan import ExpandSettings
 from entity_expand.types import Entity
 from indexer import IndexSettings, index_corpus
 from training.config import ValidationSettings

@@ -10,7 +10,7 @@ import pytest
 import torch
 from timm.data import ImageNetInfo
 
-from entity_expand.image import load_rgb, to_pixels
+from entity_expand.inputs.image import load_rgb, to_pixels
 from training.backbones import _lite0_path, image_config, load_vision, read_weights
 from training.config import VisionSettings
 

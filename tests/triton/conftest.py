@@ -12,8 +12,8 @@ from PIL import Image
 from entity_expand.bundle import Bundle
 from entity_expand.corpus import OwnRow, write_corpus
 from entity_expand.demo import bundle_path
-from entity_expand.scorer_folder import ScorerFolder
-from entity_expand.scoring import EntityRows, entity_rows, head_rows, head_statistics
+from entity_expand.scorer.folder import ScorerFolder
+from entity_expand.search.scoring import EntityRows, entity_rows, head_rows, head_statistics
 from entity_expand.triton.configuration import RepositorySettings
 from entity_expand.triton.repository import encoder_models, scorer_content, write_repository
 from export.scorer import write_scorer

@@ -19,6 +19,9 @@ import pytest
 from PIL import Image
 
 from entity_expand.bundle import Bundle, BundleContent, write_bundle
+from entity_expand.bundle.fakes import fake_content
+from entity_expand.bundle.graph import hollow_graph
+from entity_expand.bundle.specs import encoder_spec
 from entity_expand.encoder import EncoderInput
 from entity_expand.errors import (
     DeadlineError,
@@ -29,11 +32,8 @@ from entity_expand.errors import (
     ServerError,
     UnreachableError,
 )
-from entity_expand.fakes import fake_content
-from entity_expand.graph import hollow_graph
-from entity_expand.inputs import Prepared
+from entity_expand.inputs.prepared import Prepared
 from entity_expand.sending import Deadline
-from entity_expand.specs import encoder_spec
 from entity_expand.triton.client import ANSWER_CAP
 from entity_expand.triton.configuration import RepositorySettings
 from entity_expand.triton.encoder import AsyncTritonEncoder, TritonEncoder

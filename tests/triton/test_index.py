@@ -10,12 +10,12 @@ import pytest
 from click.testing import CliRunner
 
 from entity_expand.bundle import Bundle
+from entity_expand.bundle.fakes import fake_bundle
 from entity_expand.cli import group
 from entity_expand.corpus import Corpus
 from entity_expand.encoder import OnnxEncoder, open_encoder
 from entity_expand.errors import ConfigError, ModelMismatchError
 from entity_expand.expander import Expander
-from entity_expand.fakes import fake_bundle
 from entity_expand.stores import MemoryStore
 from entity_expand.triton.encoder import TritonEncoder
 from indexer import index_corpus

@@ -12,9 +12,9 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from entity_expand.bundle import Bundle
+from entity_expand.bundle.specs import graph_file
 from entity_expand.cli import group
 from entity_expand.errors import ConfigError, EntityExpandError
-from entity_expand.specs import graph_file
 from entity_expand.triton.configuration import RepositorySettings, configuration
 from entity_expand.triton.models import encoder_model, version_of
 from entity_expand.triton.pbtxt import Word, written

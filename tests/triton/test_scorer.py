@@ -13,12 +13,12 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from entity_expand.bundle import Bundle
+from entity_expand.bundle.fakes import fake_bundle
 from entity_expand.cli import group
 from entity_expand.errors import BundleError, ModelMismatchError, QueryError
-from entity_expand.fakes import fake_bundle
 from entity_expand.scorer import OnnxScorer, Ranked, SeedSet
-from entity_expand.scorer_folder import ScorerFolder
-from entity_expand.scoring import EntityRows
+from entity_expand.scorer.folder import ScorerFolder
+from entity_expand.search.scoring import EntityRows
 from entity_expand.triton.configuration import RepositorySettings, configuration
 from entity_expand.triton.models import scorer_model
 from entity_expand.triton.pbtxt import written

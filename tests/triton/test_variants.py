@@ -12,9 +12,9 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from entity_expand.bundle import Bundle, write_bundle
+from entity_expand.bundle.fakes import fake_content
+from entity_expand.bundle.specs import GraphSpec, encoder_spec, graph_file
 from entity_expand.encoder import EncoderInput, OnnxEncoder, open_encoder
-from entity_expand.fakes import fake_content
-from entity_expand.specs import GraphSpec, encoder_spec, graph_file
 from entity_expand.triton.configuration import RepositorySettings
 from entity_expand.triton.encoder import TritonEncoder
 from entity_expand.triton.repository import encoder_content, encoder_models, write_repository

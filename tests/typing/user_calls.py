@@ -21,10 +21,10 @@ from entity_expand import (
     UnknownSeedError,
 )
 from entity_expand.bundle import Bundle
+from entity_expand.bundle.fakes import fake_bundle
 from entity_expand.corpus import Corpus, OwnRow, Query, import_rows, read_queries, read_truth, write_corpus
 from entity_expand.encoder import Encoder, EncoderInput, FakeEncoder, OnnxEncoder, open_encoder
 from entity_expand.evaluate import Evaluation, evaluate
-from entity_expand.fakes import fake_bundle
 from entity_expand.scorer import Scorer, SeedSet
 from entity_expand.triton.encoder import TritonEncoder
 from entity_expand.triton.scorer import TritonScorer

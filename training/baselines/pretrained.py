@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from entity_expand.corpus import Corpus
 from entity_expand.errors import ConfigError, ImageError, MissingExtraError
-from entity_expand.image import open_picture
+from entity_expand.inputs.image import open_picture
 from entity_expand.types import Float64, Int64
 from training.backbones import no_bar
 from training.baselines.vectors import means_of, unit

@@ -11,7 +11,7 @@ from torch import nn
 from tqdm import tqdm
 
 from entity_expand.corpus import Corpus
-from entity_expand.text import MaskedText, MaskedTokenizer, TextConfig
+from entity_expand.inputs.text import MaskedText, MaskedTokenizer, TextConfig
 from entity_expand.types import Float32, Float64, Int64
 from training.backbones import encoder_folder, load_encoder
 from training.baselines.vectors import means_of, unit

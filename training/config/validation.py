@@ -7,7 +7,7 @@ from typing import Literal
 
 from entity_expand.config import check, setting
 from entity_expand.errors import ConfigError
-from entity_expand.search import SearchSettings
+from entity_expand.search.window import SearchSettings
 
 
 @dataclass(frozen=True)

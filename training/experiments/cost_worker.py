@@ -17,7 +17,7 @@ from entity_expand.config import from_mapping
 from entity_expand.corpus import Corpus
 from entity_expand.errors import TrainingError
 from entity_expand.files import read_json
-from entity_expand.plan import ExpandSettings, search_whole
+from entity_expand.search.plan import ExpandSettings, search_whole
 from training.config import TrainingConfig
 from training.features import EntityFeatures
 from training.loop import train

@@ -12,7 +12,7 @@ import numpy as np
 from entity_expand.corpus import Corpus
 from entity_expand.errors import ConfigError, CorpusError
 from entity_expand.files import read_json
-from entity_expand.scoring import entity_rows, head_rows, head_statistics, predicted_rows
+from entity_expand.search.scoring import entity_rows, head_rows, head_statistics, predicted_rows
 from training.baselines import baselines, ranked, stored_features
 from training.config import TrainingConfig
 from training.data import training_set

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from entity_expand.corpus import Corpus
-from entity_expand.text import MaskedTokenizer
+from entity_expand.inputs.text import MaskedTokenizer
 from entity_expand.types import Bool, Int64
 from training.cache import picture_cache, text_cache
 from training.cached import PictureCache, TextCache

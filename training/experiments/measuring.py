@@ -11,8 +11,8 @@ import torch
 
 from entity_expand.corpus import Corpus, Query, read_queries, read_truth, validation_classes
 from entity_expand.errors import CorpusError, TrainingError
-from entity_expand.plan import ExpandSettings
-from entity_expand.search import SearchSettings
+from entity_expand.search.plan import ExpandSettings
+from entity_expand.search.window import SearchSettings
 from entity_expand.types import Int64
 from training.config import TrainingConfig, ValidationSettings
 from training.data import training_set

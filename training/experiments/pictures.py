@@ -12,7 +12,7 @@ import torch
 
 from entity_expand.corpus import Corpus
 from entity_expand.files import replacing
-from entity_expand.image import ImageConfig, load_rgb, to_pixels
+from entity_expand.inputs.image import ImageConfig, load_rgb, to_pixels
 from entity_expand.types import AnyArray, Bool, Int64, UInt8
 from training.backbones import state_hash
 from training.cached import PictureCache

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from entity_expand.bundle import Bundle
+from entity_expand.bundle.fakes import fake_bundle
 from entity_expand.corpus import OwnRow, write_corpus
-from entity_expand.fakes import fake_bundle
 from entity_expand.types import Entity
 from indexer.cluster.session import joined
 

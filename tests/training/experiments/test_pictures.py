@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from entity_expand.image import ImageConfig
+from entity_expand.inputs.image import ImageConfig
 from training.experiments.pictures import centre, missing_pictures, surround, wrong_pictures
 
 

@@ -115,8 +115,8 @@ def test_features_are_those_of_the_model(model, asked):
     """The model's own way from ids and pixels to the feature gives the same, sample by sample."""
     import torch
 
-    from entity_expand.image import load_rgb, to_pixels
-    from entity_expand.text import MaskedTokenizer
+    from entity_expand.inputs.image import load_rgb, to_pixels
+    from entity_expand.inputs.text import MaskedTokenizer
 
     checkpoint = model.checkpoint
     tokenizer = MaskedTokenizer.from_file(checkpoint.tokenizer_path, checkpoint.text_config)

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from entity_expand.bundle import Bundle, BundleContent, write_bundle
-from entity_expand.graph import hollow_graph
-from entity_expand.image import ImageConfig
-from entity_expand.specs import encoder_spec
-from entity_expand.text import TextConfig
+from entity_expand.bundle.folder import Bundle, BundleContent, write_bundle
+from entity_expand.bundle.graph import hollow_graph
+from entity_expand.bundle.specs import encoder_spec
+from entity_expand.inputs.image import ImageConfig
+from entity_expand.inputs.text import TextConfig
 from entity_expand.types import Entity
 
 _SIZE = 8

@@ -3,7 +3,7 @@
 Scores are inner products (`scoring.py`), so candidates come from nearest-neighbour queries:
 
 1. fetch a pool, the entities nearest to the set's query vector;
-2. let entities of the pool join the set one after the other (`search.py`), which moves the query;
+2. let entities of the pool join the set one after the other (`window.py`), which moves the query;
 3. fetch further entities, nearest to where the set is going, as soon as one outside the pool might be better than one
    inside.
 """
@@ -18,9 +18,9 @@ import numpy as np
 
 from entity_expand.channels.fusion import ChannelWeights
 from entity_expand.errors import ConfigError, QueryError
-from entity_expand.growth import Growth, Ranking, Space
-from entity_expand.pools import Pool
-from entity_expand.search import SearchSettings, SetSearch
+from entity_expand.search.growth import Growth, Ranking, Space
+from entity_expand.search.pools import Pool
+from entity_expand.search.window import SearchSettings, SetSearch
 from entity_expand.seeds import SeedSet
 from entity_expand.stores.base import Facts, Filter, Matching, Nearest, Rows, Steps, VectorField, ask
 from entity_expand.types import Int64

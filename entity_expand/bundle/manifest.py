@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from entity_expand.config import from_mapping, to_mapping
 from entity_expand.errors import BundleError, ConfigError
-from entity_expand.image import ImageConfig
-from entity_expand.text import TextConfig
+from entity_expand.inputs.image import ImageConfig
+from entity_expand.inputs.text import TextConfig
 from entity_expand.types import MODALITIES, Modality
 
 FORMAT = "entity-expand bundle"

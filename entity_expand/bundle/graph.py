@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from entity_expand.bundle.specs import GraphSpec, TensorSpec
 from entity_expand.errors import BundleError
-from entity_expand.specs import GraphSpec, TensorSpec
 
 
 def read_spec(content: bytes, file: str = "", outside: Sequence[str] = ()) -> GraphSpec:

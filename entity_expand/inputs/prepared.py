@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image
 
 from entity_expand.errors import EncoderError, ImageError
-from entity_expand.image import ImageConfig, load_rgb, to_pixels
-from entity_expand.marks import read_marks
-from entity_expand.text import MaskedText, MaskedTokenizer
+from entity_expand.inputs.image import ImageConfig, load_rgb, to_pixels
+from entity_expand.inputs.marks import read_marks
+from entity_expand.inputs.text import MaskedText, MaskedTokenizer
 from entity_expand.types import AnyArray, Modality, UInt8
 
 _DECODERS = min(4, os.cpu_count() or 1)
@@ -84,7 +84,7 @@ class PreparedBatch:
 
     Attributes:
         numbers: B positions in the sequence of inputs.
-        feeds: The inputs of the graph by name, as `entity_expand.specs.encoder_spec` declares them for its modality.
+        feeds: The inputs of the graph by name, as `bundle.specs.encoder_spec` declares them for its modality.
     """
 
     numbers: list[int]

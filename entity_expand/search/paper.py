@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from entity_expand.errors import QueryError
-from entity_expand.pools import DistributionPool, Pool
-from entity_expand.search import SearchSettings, SetSearch
+from entity_expand.search.pools import DistributionPool, Pool
+from entity_expand.search.window import SearchSettings, SetSearch
 from entity_expand.types import AnyArray, Float64, Int64
 
 

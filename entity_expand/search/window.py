@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from entity_expand.errors import ConfigError, QueryError
-from entity_expand.pools import Pool
+from entity_expand.search.pools import Pool
 from entity_expand.seeds.gains import gain_between, mean_gain
 from entity_expand.types import AnyArray, Bool, Float64, Int64
 

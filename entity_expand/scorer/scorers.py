@@ -1,6 +1,6 @@
 """Scorers: sets of seeds in, their best candidates out, among entities whose rows a scorer holds.
 
-A request carries seeds and exclusions, never rows of candidates; `entity_expand.specs.scorer_spec` has the formula.
+A request carries seeds and exclusions, never rows of candidates; `bundle.specs.scorer_spec` has the formula.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from entity_expand.encoder.onnx_session import graph_session, run_session
 from entity_expand.errors import EncoderError, QueryError
-from entity_expand.onnx_session import graph_session, run_session
-from entity_expand.scorer_folder import ScorerFolder
+from entity_expand.scorer.folder import ScorerFolder
 from entity_expand.types import AnyArray, Float32, Int64
 
 MOST_SETS, MOST_SEEDS, MOST_RESULTS = 1_024, 1_000, 10_000

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from entity_expand.scoring import EntityRows
+from entity_expand.search.scoring import EntityRows
 from entity_expand.types import Float32, Float64
 
 _BLOCK = 4096

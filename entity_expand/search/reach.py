@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from entity_expand.frame import PairFrame
+from entity_expand.search.frame import PairFrame
 from entity_expand.types import Float64
 
 

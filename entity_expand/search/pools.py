@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from entity_expand.scoring import EntityRows
+from entity_expand.search.scoring import EntityRows
 from entity_expand.types import AnyArray, Float32, Float64, Int64
 
 # Probabilities below this are floored: a zero would make a divergence infinite (NOTES.md section 9.4).

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from entity_expand.encoder.onnx_session import load_onnxruntime
 from entity_expand.errors import EncoderError
-from entity_expand.onnx_session import load_onnxruntime
 from entity_expand.types import AnyArray, Float32
 
 LENGTH_MULTIPLE = 16

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from entity_expand.frame import PairFrame
-from entity_expand.pools import VectorPool
-from entity_expand.reach import Aim, Reach
-from entity_expand.scoring import EntityRows, feature_rows
-from entity_expand.search import SearchSettings, SetSearch
+from entity_expand.search.frame import PairFrame
+from entity_expand.search.pools import VectorPool
+from entity_expand.search.reach import Aim, Reach
+from entity_expand.search.scoring import EntityRows, feature_rows
+from entity_expand.search.window import SearchSettings, SetSearch
 from entity_expand.seeds import SeedSet
 from entity_expand.stores.base import Facts, VectorField
 from entity_expand.types import AnyArray, Float64, Int64

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from entity_expand import files
+from entity_expand.bundle.graph import read_spec
+from entity_expand.bundle.manifest import MOST_ENTITIES, WIDEST
+from entity_expand.bundle.specs import scorer_spec
 from entity_expand.errors import BundleError
-from entity_expand.graph import read_spec
-from entity_expand.manifest import MOST_ENTITIES, WIDEST
-from entity_expand.specs import scorer_spec
 from entity_expand.types import Float32
 
 SCORER_FORMAT = {"format": "entity-expand scorer", "version": 1}
