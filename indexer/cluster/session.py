@@ -96,9 +96,9 @@ def _init(ray: Any, options: dict[str, Any]) -> None:
         try:
             ray.init(**options, log_to_driver=False, configure_logging=False)
         except Exception as problem:  # Ray raises bare ones, too
-            ray.shutdown()
             if not left:
                 raise UnreachableError(f"Cannot use the Ray cluster {options['address']}: {problem}") from problem
+            ray.shutdown()
         else:
             return
 

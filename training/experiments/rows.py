@@ -139,7 +139,8 @@ def _validated(candidate: _Candidate, questions: Questions) -> float:
 
 
 def reference_of(row: Row, rows: Sequence[Row], experiment: Experiment) -> Row | None:
-    """Return the first variant's row of the same family, or its first row where it has no such family; None if none."""
+    """Return the first variant's row of the same family; where it has none, that of both at once, or its first."""
     names = [each.name for each in experiment.variants[:1]]
     first = [each for each in rows if each.variant in names and each.about == row.about]
-    return next((each for each in first if each.family == row.family), first[0] if first else None)
+    same = [each for each in first if each.family == row.family]
+    return next(iter(same + [each for each in first if each.family.startswith("both at once")] + first), None)

@@ -46,7 +46,8 @@ def quality_table(rows: Sequence[Row], experiment: Experiment) -> Table:
         "validate."
     )
     for first in experiment.variants[:1]:
-        text += f" Differences of MAP@10 are to the row of the same kind of {first.name!r}, paired by seed."
+        text += f" Differences of MAP@10 are to the row of the same kind of {first.name!r}, paired by seed"
+        text += ", of other kinds to its row of both at once." if any(row.variant == BASELINE for row in rows) else "."
     return Table("Quality", text, tuple(head), tuple(lines))
 
 
