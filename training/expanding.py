@@ -13,12 +13,13 @@ from entity_expand.types import Bool, Int64
 from training.aligner import Aligner
 from training.batches import Source
 from training.config import TrainingConfig
-from training.features import EntityFeatures, Samples, Shown, entity_features, evaluating
+from training.data import Batch
+from training.features import Encode, EntityFeatures, Samples, Shown, entity_features, evaluating
 from training.losses import masked_entity_loss
 from training.mining import mine, mining_seeds
 from training.network import Network
 from training.pairs import EntityLists
-from training.table import EntityTable, entity_table
+from training.table import EntityTable, cosine_table, entity_table
 from training.tasks import hits
 from training.validation import Validator
 
@@ -70,7 +71,11 @@ class Expanding:
         """Expand the validation queries with the model as it is after a step; for the first process alone."""
         if self._validator is None:
             return {}
-        return self._validator.measure(self._table(self._config.validation.modality, step))
+        settings = self._config.validation
+        if settings.space == "projections":
+            features = self._mean_features(self._projection, settings.modality)
+            return self._validator.measure(cosine_table(features, len(self._source.data.entities)))
+        return self._validator.measure(self._table(settings.modality, step))
 
     def align(self, step: int) -> None:
         """Fit the metric and the head's rows after the last epoch; each process does it, with the same result."""
@@ -100,25 +105,35 @@ class Expanding:
     def _table(self, shown: Shown, step: int) -> EntityTable:
         known = self._features.get(shown)
         if known is None or known[0] != step:
-            settings = self._config.validation
-            with evaluating(self._network.model):
-                features = entity_features(
-                    self._feature, self._samples, shown, picture_weight=settings.picture_weight,
-                    batch_size=max(64, self._config.loop.batch_size), seed=self._config.loop.seed,
-                )  # fmt: skip
-            self._features = {shown: (step, features)}
-            known = self._features[shown]
+            known = step, self._mean_features(self._feature, shown)
+            self._features = {shown: known}
         return entity_table(known[1], self._network.model.head_rows())
+
+    def _mean_features(self, encode: Encode, shown: Shown) -> EntityFeatures:
+        loop, weight = self._config.loop, self._config.validation.picture_weight
+        with evaluating(self._network.model):
+            return entity_features(
+                encode, self._samples, shown, picture_weight=weight, batch_size=max(64, loop.batch_size), seed=loop.seed
+            )
 
     def _feature(self, rows: Int64, hide_picture: Bool, hide_text: Bool) -> Tensor:
         with self._network.precision():
             return self._network.model.trunk(self._h(rows, hide_picture, hide_text)).float()
+
+    def _projection(self, rows: Int64, hide_picture: Bool, hide_text: Bool) -> Tensor:
+        batch = self._batch(rows, hide_picture, hide_text)
+        with self._network.precision():
+            text, picture = self._network.projections(self._network.view(batch), batch)
+        return picture if hide_text.all() else text
 
     def _trunk(self, rows: Int64, hide_picture: Bool, hide_text: Bool) -> Tensor:
         with self._network.precision():
             return cast(Tensor, self._network.model.head.trunk(self._h(rows, hide_picture, hide_text))).float()
 
     def _h(self, rows: Int64, hide_picture: Bool, hide_text: Bool) -> Tensor:
-        batch = self._source.held.moved(self._source.batch(rows, hide_picture, hide_text))
+        batch = self._batch(rows, hide_picture, hide_text)
         with self._network.precision():
             return self._network.view(batch).h
+
+    def _batch(self, rows: Int64, hide_picture: Bool, hide_text: Bool) -> Batch:
+        return self._source.held.moved(self._source.batch(rows, hide_picture, hide_text))

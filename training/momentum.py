@@ -19,18 +19,22 @@ _HEADS = ("projection_head", "cluster_head", "words_head", "matching_head", "ima
 class Teacher:
     """The copy, which is never trained, drops nothing out and gives no gradient.
 
-    What is frozen in the model is shared with it; the heads of other tasks are left out.
+    What is frozen in the model is shared with it; the heads of tasks that it does not teach are left out.
 
     Args:
         model: Where it starts from.
         scale: As in `Network`.
         loop: As in `Network`.
         momentum: Share of the copy that stays in each step.
+        projects: Whether it teaches the contrast of texts and pictures, too.
     """
 
-    def __init__(self, model: MultiExpan, scale: tuple[Tensor, Tensor], loop: LoopSettings, momentum: float) -> None:
+    def __init__(
+        self, model: MultiExpan, scale: tuple[Tensor, Tensor], loop: LoopSettings, momentum: float,
+        projects: bool = False,
+    ) -> None:  # fmt: skip
         shared: dict[int, object] = {id(each): each for each in model.parameters() if not each.requires_grad}
-        shared |= {id(getattr(model, name)): None for name in _HEADS}
+        shared |= {id(getattr(model, name)): None for name in _HEADS if not (projects and name == "image_text_head")}
         self.model = copy.deepcopy(model, shared).eval()
         self._momentum = momentum
         self._trained = {name: each for name, each in self.model.named_parameters() if each.requires_grad}
@@ -42,6 +46,11 @@ class Teacher:
         """Return the prediction (B, V) for a batch."""
         with torch.no_grad(), self._network.precision():
             return self._network.log_probabilities(self._network.view(batch).h)
+
+    def projections(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return what the contrast of texts and pictures compares, (B, 128) unit rows of both."""
+        with torch.no_grad(), self._network.precision():
+            return self._network.projections(self._network.view(batch), batch)
 
     def follow(self, model: MultiExpan) -> None:
         """Take one step towards the model: m <- momentum m + (1 - momentum) s; buffers are copied."""

@@ -13,6 +13,7 @@ from entity_expand.inputs.image import ImageConfig
 from training.config import LoopSettings
 from training.data import Batch
 from training.model import MultiExpan, TextPart
+from training.transformer import at
 
 Through = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -71,6 +72,17 @@ class Network:
             states, batch.attention_mask, batch.mask_position, self._tokens(batch.pictures), batch.image_present
         )
         return View(states, visual, h)
+
+    def projections(self, view: View, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return unit rows (B, 128) of texts, from the mask, and of pictures, from the mean of their rows.
+
+        Raises:
+            ValueError: The model has no head for them.
+        """
+        if self.model.image_text_head is None:
+            raise ValueError("Texts and pictures are compared by a head that this model does not have.")
+        text, picture = self.model.image_text_head(at(view.states, batch.mask_position), view.visual.mean(1))
+        return text, picture
 
     def log_probabilities(self, h: Tensor) -> Tensor:
         """Map h (B, D) to log-probabilities over the entities (B, V), float32."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from entity_expand.config import to_mapping
 from entity_expand.corpus import Corpus
@@ -88,8 +88,7 @@ def put_together(
     held = hold(device, config.loop.cache_on_device, texts.states, pictures.values)
     scale = picture_scale(image, device)
     optimizer = optimizer_of(model, config.loop)
-    share, momentum = config.tasks.distillation, config.tasks.momentum
-    teacher = Teacher(model, scale, config.loop, momentum) if share else None
+    teacher = _teacher(model, scale, config)
     if checkpoint is not None:
         restore_optimizer(model, optimizer, checkpoint.optimizer_tensors())
         if teacher is not None:
@@ -102,6 +101,13 @@ def put_together(
         Progress() if checkpoint is None else checkpoint.progress,
         None if checkpoint is None else checkpoint.lists(),
     )
+
+
+def _teacher(model: MultiExpan, scale: tuple[Tensor, Tensor], config: TrainingConfig) -> Teacher | None:
+    tasks = config.tasks
+    if not tasks.distillation and not tasks.image_text_distillation:
+        return None
+    return Teacher(model, scale, config.loop, tasks.momentum, bool(tasks.image_text_distillation))
 
 
 def _model(

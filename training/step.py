@@ -102,11 +102,10 @@ class Stepper:
 
     def _samples(self, part: Part, given: StepInput, epoch: int, generator: torch.Generator) -> list[tuple[str, Loss]]:
         part = replace(part, batch=self._moved(part.batch, epoch, given.number, SAMPLES))
-        teacher = None if self._teacher is None else self._teacher.log_probabilities
         names = [name for name in given.phase.tasks if name in self._tasks.samples]
         with self._network.precision():
             view = self._network.view(part.batch)
-            context = SampleContext(self._network, self._world, part, view, generator, teacher)
+            context = SampleContext(self._network, self._world, part, view, generator, self._teacher)
             found = [(name, self._tasks.samples[name](context)) for name in names]
         return self._backward(found)
 

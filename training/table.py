@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 from tqdm import tqdm
 
@@ -130,6 +131,19 @@ def entity_table(features: EntityFeatures, head: tuple[Tensor, Tensor]) -> Entit
         np.concatenate([block.log_offset for block in blocks]),
     )
     return EntityTable(features.entities, len(vocabulary), rows)
+
+
+def cosine_table(features: EntityFeatures, vocabulary: int) -> EntityTable:
+    """Return the table of entities that are compared by cosines alone, which need no head.
+
+    Args:
+        features: Their mean features, of any space.
+        vocabulary: V.
+    """
+    # A head's rows would be of another width than these, and are not looked at; the features stand in for them.
+    rows = torch.zeros(vocabulary, features.means.shape[1])
+    rows[torch.from_numpy(features.entities)] = torch.from_numpy(features.means)
+    return entity_table(features, (rows, torch.zeros(vocabulary)))
 
 
 def _blocks(count: int) -> Iterator[Int64]:

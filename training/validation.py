@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
+from typing import Literal
 
 import numpy as np
 
@@ -84,7 +85,8 @@ class Validator:
         if not rows:
             raise TrainingError(f"No seed of a query has a sample that {self._settings.modality!r} shows.")
         chosen = self._settings
-        settings = ExpandSettings(both_directions=chosen.both_directions, space=chosen.space, search=chosen.search)
+        space: Literal["heads", "features"] = "heads" if chosen.space == "heads" else "features"
+        settings = ExpandSettings(both_directions=chosen.both_directions, space=space, search=chosen.search)
         lists = table.expanded(list(rows.values()), LENGTH, settings)
         ids = {query: [self._ids[row] for row in found.tolist()] for query, found in zip(rows, lists, strict=True)}
         found = quality(ids, self._truth)

@@ -8,7 +8,7 @@ import pytest
 
 from entity_expand.config import check, from_mapping, read_toml, setting, to_mapping
 from entity_expand.errors import ConfigError
-from training.config import DataSettings, TextSettings, TrainingConfig, VisionSettings
+from training.config import DataSettings, TaskSettings, TextSettings, TrainingConfig, ValidationSettings, VisionSettings
 
 CONFIGS = Path(__file__).parents[2] / "training" / "configs"
 
@@ -111,6 +111,9 @@ def test_the_example_files_are_valid(name):
         (DataSettings, {"hide_words": 1.1}),
         (DataSettings, {"distort": -0.1}),
         (TrainingConfig, {"data": DataSettings(distort=0.1)}),
+        (ValidationSettings, {"space": "projections", "modality": "both"}),
+        (TrainingConfig, {"validation": ValidationSettings(space="projections", modality="text")}),
+        (TaskSettings, {"image_text_distillation": 0.4}),
     ],
 )
 def test_settings_that_contradict_each_other(kind, values):

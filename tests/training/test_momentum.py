@@ -46,6 +46,23 @@ def test_it_is_a_copy_that_shares_what_is_frozen_and_lacks_the_other_heads(model
     assert not any(module.training for module in teacher.model.modules() if isinstance(module, torch.nn.Dropout))
 
 
+def test_it_keeps_the_projections_that_it_teaches():
+    torch.manual_seed(0)
+    text = load_text(TextSettings(backbone="scratch", trained_layers=-1, width=16, heads=2, mlp=20, max_length=24), 50)
+    vision = load_vision(VisionSettings(backbone="scratch", trained=True, size=16, widths=(8,), pool=2))
+    config = ModelConfig(heads=2, mlp=16, visual_layers=1, cross_layers=1, clusters=3)
+    model = MultiExpan(config, text, vision, 7, TaskSettings(image_text=1.0, image_text_distillation=0.4))
+    teacher = Teacher(model, SCALE, LoopSettings(), 0.9, projects=True)
+    own, theirs = teacher.model.image_text_head, model.image_text_head
+    assert own is not None and own is not theirs
+    before = own.text.weight.clone()
+    with torch.no_grad():
+        theirs.text.weight.add_(1.0)
+    teacher.follow(model)
+    torch.testing.assert_close(own.text.weight, before + 0.1)
+    assert "teacher.image_text_head.picture.bias" in teacher.tensors()
+
+
 def test_one_step_follows_every_parameter(model):
     teacher = Teacher(model, SCALE, LoopSettings(), 0.9)
     before = {name: value.clone() for name, value in teacher.model.named_parameters()}

@@ -116,6 +116,20 @@ def test_each_task_changes_its_head(corpus, settings_file, tmp_path):
     assert not [name for name in load_checkpoint(tmp_path / "plain").model_state if "words_head" in name]
 
 
+def test_the_teacher_has_its_share_in_the_contrast_of_texts_and_pictures(corpus, settings_file, tmp_path):
+    losses = []
+    for number, share in enumerate((None, 0.0, 0.4)):
+        line = "" if share is None else f"image_text_distillation = {share}\n"
+        config = TrainingConfig.read(settings_file(1, f"\n[tasks]\nentity = 0.0\nimage_text = 1.0\n{line}"))
+        train(config, corpus, tmp_path / str(number), cache=tmp_path / "cache")
+        losses.append([record["loss"] for record in _records(tmp_path / str(number)) if record.get("loss")])
+    assert losses[0] == losses[1]
+    assert not set(losses[2]) & set(losses[0])
+    kept = load_checkpoint(tmp_path / "2")
+    own, theirs = kept.teacher_tensors()["teacher.image_text_head.text.weight"], kept.model_state
+    assert not torch.equal(own, theirs["image_text_head.text.weight"])
+
+
 def test_accumulated_parts_give_the_loss_of_the_whole_batch(corpus, settings_file, tmp_path):
     still = ("clusters = 4", "clusters = 4\ndropout = 0.0\nhead_dropout = 0.0")
     losses = []

@@ -33,6 +33,8 @@ class TaskSettings:
         momentum: Share of the teacher that stays in each step.
         word_share: Share of the words that masked language modelling hides.
         image_text_temperature: Where the learned temperature of the image-text contrast starts.
+        image_text_distillation: Share of that contrast's targets that the momentum teacher gives; ALBEF has 0.4. None
+            trains without.
     """
 
     schedule: Literal["phases", "joint"] = "phases"
@@ -52,6 +54,7 @@ class TaskSettings:
     momentum: float = setting(0.995, low=0.0, high=1.0)
     word_share: float = setting(0.15, low=0.01, high=0.9)
     image_text_temperature: float = setting(0.07, low=1e-3)
+    image_text_distillation: float | None = setting(None, low=0.0, high=1.0)
 
     def __post_init__(self) -> None:
         check(self)
@@ -59,6 +62,8 @@ class TaskSettings:
             raise ConfigError("All weights are 0; give at least one task a weight.")
         if self.distillation and not self.entity:
             raise ConfigError("distillation is a share of masked entity prediction; give entity a weight too.")
+        if self.image_text_distillation and not self.image_text:
+            raise ConfigError("image_text_distillation is a share of the contrast image_text; give that a weight too.")
 
     @property
     def contrasts(self) -> tuple[str, ...]:

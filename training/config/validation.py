@@ -24,7 +24,8 @@ class ValidationSettings:
         modality: What the model is shown: "text", "picture", "both" at once, or "apart": each alone, with the
             features averaged by `picture_weight`.
         picture_weight: Share of the picture's feature where "apart".
-        space: "heads" scores by rows of the head, "features" by cosines of centred features.
+        space: "heads" scores by rows of the head, "features" by cosines of centred features, "projections" by those of
+            what the contrast of texts and pictures compares, which are of a text or of a picture, never of "both".
         both_directions: λ of the score by heads.
         member_weight, rerank: How the sets grow and are ranked, as `SearchSettings` of the library has it.
         every: Epochs between two measurements.
@@ -37,7 +38,7 @@ class ValidationSettings:
     share: float = setting(0.5, low=0.0, high=1.0)
     modality: Literal["text", "picture", "both", "apart"] = "both"
     picture_weight: float = setting(0.25, low=0.0, high=1.0)
-    space: Literal["heads", "features"] = "heads"
+    space: Literal["heads", "features", "projections"] = "heads"
     both_directions: float = setting(1.0, low=0.0)
     member_weight: float = setting(1.0, low=0.0, high=1.0)
     rerank: bool = True
@@ -48,6 +49,8 @@ class ValidationSettings:
         check(self)
         if self.queries is None and self.patience is not None:
             raise ConfigError("patience needs validation.queries: without them nothing is measured.")
+        if self.space == "projections" and self.modality == "both":
+            raise ConfigError("Texts and pictures are projected each alone; set validation.modality = 'apart'.")
 
     @property
     def search(self) -> SearchSettings:

@@ -41,6 +41,8 @@ class TrainingConfig:
             raise ConfigError("[align] fits the metric, so it needs model.metric_width, such as 512.")
         if not self.loop.epochs and not self.align.within:
             raise ConfigError("loop.epochs is 0, so nothing would be trained; set align.within = true, or train.")
+        if self.validation.space == "projections" and not self.tasks.image_text:
+            raise ConfigError("validation.space is 'projections', which only the task image_text trains.")
         further = [name for name in ("words", "matching", "image_text") if getattr(self.tasks, name)]
         if self.model.fusion == "pooled" and further:
             raise ConfigError(f"A pooled model has no rows for the tasks {further}; use fusion 'cross' or 'experts'.")

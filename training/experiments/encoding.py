@@ -22,7 +22,6 @@ from training.experiments.pictures import changed_pictures, missing_pictures, wr
 from training.features import EntityFeatures, Samples, entity_features, evaluating
 from training.model import MultiExpan
 from training.network import Network, picture_scale
-from training.tasks.image_text import projections
 
 
 @dataclass(frozen=True)
@@ -121,5 +120,5 @@ class Trained:
         batch = Batch(*map(torch.from_numpy, arrays)).map(lambda value: value.to(self.network.device))
         view = self.network.view(batch)
         if way.space == "projections":
-            return projections(self.model, view, batch)[way.shown != "text"]
+            return self.network.projections(view, batch)[way.shown != "text"]
         return view.h if way.space == "hidden" else self.model.trunk(view.h)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from entity_expand.corpus import Corpus, Query, read_queries, read_truth, validation_classes
 from entity_expand.errors import CorpusError, TrainingError
@@ -20,7 +19,7 @@ from training.experiments.describe import Way
 from training.experiments.encoding import Trained
 from training.experiments.statistics import Truth
 from training.features import EntityFeatures, weighed
-from training.table import EntityTable, entity_table
+from training.table import EntityTable, cosine_table, entity_table
 
 LENGTH = 100
 """Results per query, as `entity-expand evaluate` has them."""
@@ -137,12 +136,8 @@ class Tables:
     def of(self, way: Way) -> EntityTable:
         """Return the table of the entities."""
         features, head = self.features(way), self._trained.model.head_rows()
-        if way.space in ("hidden", "projections"):
-            # Cosines need no head, and its rows are of another width; the features stand in for them.
-            rows = torch.zeros(len(head[1]), features.means.shape[1])
-            rows[torch.from_numpy(features.entities)] = torch.from_numpy(features.means)
-            head = rows, torch.zeros(len(rows))
-        return entity_table(features, head)
+        by_cosines = way.space in ("hidden", "projections")
+        return cosine_table(features, len(head[1])) if by_cosines else entity_table(features, head)
 
 
 def answers(

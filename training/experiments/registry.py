@@ -27,7 +27,8 @@ _NO_OTHERS: Changes = (
 )  # fmt: skip
 _CLIP: Changes = (*_NO_OTHERS, ("tasks.image_text", 1.0), ("data.hide_picture", 0.0), ("data.hide_text", 0.0))
 _ALBEF: Changes = (
-    *_NO_OTHERS, ("tasks.image_text", 1.0), ("tasks.matching", 1.0), ("tasks.words", 1.0),
+    *_NO_OTHERS, ("tasks.image_text", 1.0), ("tasks.image_text_distillation", 0.4), ("tasks.matching", 1.0),
+    ("tasks.words", 1.0),
     ("data.hide_picture", 0.0), ("data.hide_text", 0.0),
 )  # fmt: skip
 _TEXT_ONLY: Changes = (
@@ -39,10 +40,15 @@ _PICTURE_ONLY: Changes = (
 )  # fmt: skip
 # Tasks that compare a text with its picture need samples that show both.
 _SHOWN: Changes = (("data.hide_picture", 0.25), ("data.hide_text", 0.25))
-# The contrast of texts and pictures trains no rows of the head.
+# Without masked entities no rows of the head are trained.
 _FEATURES: Changes = (("validation.space", "features"),)
-CLIP_STYLE = Variant("CLIP-style", (*_CLIP, *_FEATURES, ("validation.modality", "apart")))
-ALBEF_STYLE = Variant("ALBEF-style", (*_ALBEF, *_FEATURES))
+# The contrast of texts and pictures trains projections of each, which are what such models are asked by.
+_PROJECTIONS: Changes = (("validation.space", "projections"), ("validation.modality", "apart"))
+CLIP_STYLE = Variant("CLIP-style", (*_CLIP, *_PROJECTIONS))
+CLIP_RATES = tuple(
+    Variant(f"CLIP-style, rate {rate:g}", (*CLIP_STYLE.changes, ("loop.learning_rate", rate))) for rate in (2e-4, 2e-3)
+)
+ALBEF_STYLE = Variant("ALBEF-style", (*_ALBEF, *_PROJECTIONS))
 
 BASELINES = Experiment(
     "baselines", "What untrained features give",
@@ -177,7 +183,8 @@ OBJECTIVES = Experiment(
     "The same network, backbones, data and steps with other objectives: the contrast of texts and pictures alone, that "
     "with matching and masked words, text alone, and pictures alone.",
     (
-        BASE, CLIP_STYLE, Variant("text only", _TEXT_ONLY), Variant("picture only", _PICTURE_ONLY), ALBEF_STYLE,
+        BASE, CLIP_STYLE, *CLIP_RATES, Variant("text only", _TEXT_ONLY), Variant("picture only", _PICTURE_ONLY),
+        ALBEF_STYLE,
     ),
     EVERY, STRONG, ("table", "margins"),
 )  # fmt: skip

@@ -7,7 +7,7 @@ from training.config import TrainingConfig
 from training.tasks.base import Loss, PairContext, PairTask, SampleContext, SampleTask, Tasks
 from training.tasks.contrasts import ClusterTask, InstanceTask
 from training.tasks.entity import EntityTask, hits
-from training.tasks.image_text import image_text_task
+from training.tasks.image_text import ImageTextTask
 from training.tasks.matching import matching_task
 from training.tasks.words import words_task
 
@@ -21,7 +21,8 @@ def tasks_of(config: TrainingConfig) -> Tasks:
         ConfigError: A gradient is to be accumulated whose loss compares the samples of the whole batch.
     """
     samples: dict[str, SampleTask] = {
-        "entity": EntityTask(config), "words": words_task, "matching": matching_task, "image_text": image_text_task
+        "entity": EntityTask(config), "words": words_task, "matching": matching_task,
+        "image_text": ImageTextTask(config.tasks),
     }  # fmt: skip
     pairs: dict[str, PairTask] = {"instance": InstanceTask(config.tasks), "cluster": ClusterTask(config.tasks)}
     weights = {name: getattr(config.tasks, name) for name in (*samples, *pairs)}

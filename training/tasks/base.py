@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from training.batches import Part
-from training.data import Batch
 from training.distributed import World
+from training.momentum import Teacher
 from training.network import Network, View
 
 
@@ -47,7 +47,7 @@ class SampleContext:
         part: The samples, their batch on the device.
         view: What the network made of them.
         generator: Of the device, for draws of this step alone.
-        teacher: Maps a batch to the teacher's prediction; None without distillation.
+        teacher: The momentum copy; None without distillation.
     """
 
     network: Network
@@ -55,7 +55,7 @@ class SampleContext:
     part: Part
     view: View
     generator: torch.Generator
-    teacher: Callable[[Batch], Tensor] | None = None
+    teacher: Teacher | None = None
 
 
 @dataclass(frozen=True)

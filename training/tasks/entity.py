@@ -22,8 +22,8 @@ class EntityTask:
         batch, part, tasks = context.part.batch, context.part, self.config.tasks
         predicted = context.network.log_probabilities(context.view.h)  # (B, V)
         value = masked_entity_loss(predicted, batch.labels, self.config.loop.smoothing)
-        if context.teacher is not None:
-            taught = distillation_loss(predicted, context.teacher(batch), form=tasks.form)
+        if context.teacher is not None and tasks.distillation:
+            taught = distillation_loss(predicted, context.teacher.log_probabilities(batch), form=tasks.form)
             value = (1.0 - tasks.distillation) * value + tasks.distillation * taught
         return Loss(value, part.own.rows, part.whole.rows, hits(predicted, batch.labels) * bool(part.own.rows))
 

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from training.losses import hard_negatives, matching_loss
 from training.tasks.base import Loss, SampleContext
-from training.tasks.image_text import projections
 
 
 def matching_task(context: SampleContext) -> Loss:
@@ -23,7 +22,7 @@ def matching_task(context: SampleContext) -> Loss:
     if model.matching_head is None or model.image_text_head is None:
         raise ValueError("Image-text matching needs a head that this model does not have.")
     with torch.no_grad():
-        text, picture = projections(model, view, batch)
+        text, picture = context.network.projections(view, batch)
         similarity = text @ picture.T / model.image_text_head.temperature  # (B, B)
     wrong = (batch.labels[:, None] != batch.labels[None, :]) & batch.paired[:, None] & batch.paired[None, :]
     pictures = hard_negatives(similarity, wrong, context.generator)  # (B,) a wrong picture for each text

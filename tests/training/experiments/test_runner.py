@@ -10,17 +10,18 @@ import pytest
 from PIL import Image
 
 import training.experiments.runner as module
-from entity_expand.corpus import Corpus, read_queries
+from entity_expand.corpus import Corpus, read_queries, read_truth
 from entity_expand.errors import CorpusError
+from entity_expand.evaluate import quality
 from training.checkpoint import load_checkpoint
 from training.config import ValidationSettings
 from training.data import training_set
 from training.experiments.command import Request, perform, planned
 from training.experiments.describe import Experiment, Variant, Way, trained_config, ways_of
 from training.experiments.encoding import Trained
-from training.experiments.measuring import Questions, Tables
+from training.experiments.measuring import Questions, Tables, ask_run
 from training.experiments.parts import write_part
-from training.experiments.registry import BASELINES, DOMAINS, OBJECTIVES
+from training.experiments.registry import BASELINES, CLIP_STYLE, DOMAINS, OBJECTIVES
 from training.experiments.runner import plan, trained
 from training.features import EntityFeatures, weighed
 
@@ -89,6 +90,22 @@ def test_other_objectives(asked, config, tmp_path):
     rows = [line.split("|")[1].strip() for line in out.read_text().splitlines() if line.startswith("| ")]
     for name in ("base", "CLIP-style", "ALBEF-style", "text only", "picture only"):
         assert {f"{name}: {family}" for family in ("both at once", "apart", "text", "picture")} <= set(rows)
+
+
+def test_a_model_is_validated_by_the_projections_that_it_is_asked_by(asked, config, tmp_path):
+    """Or its best epoch would be chosen by a part of the network that its objective does not train."""
+    (job,) = plan(replace(OBJECTIVES, variants=(CLIP_STYLE,)), config, asked.content_hash, 1)
+    run = trained(job, asked, tmp_path, lambda _: None)
+    epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    (validated,) = [each["validation"]["map@10"] for each in epochs if "validation" in each]
+    weight, questions = job.config.validation.picture_weight, Questions.of(asked, job.config.validation)
+    ways = [Way("apart", "apart", space, 0.0, weight) for space in ("projections", "features")]
+    found = {}
+    for answer in ask_run(run, job.config, asked, ways, questions, tmp_path / "cache"):
+        own = {query: list(ids) for query, ids in answer.lists.items() if query.class_name in questions.validation}
+        if answer.seeds == 3:
+            found[answer.way.space] = quality(own, read_truth(asked.root / "gt")).map[10]
+    assert validated == pytest.approx(found["projections"], abs=1e-9) != found["features"]
 
 
 def test_an_interrupted_run_goes_on(asked, config, tmp_path):
