@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from entity_expand.config import to_mapping
 from entity_expand.corpus import Query
-from entity_expand.files import write_text
+from training.arrays import exclusive
 from training.config import TrainingConfig
 from training.experiments.describe import Way
 from training.experiments.measuring import Answer
@@ -54,11 +55,13 @@ class Records:
         return [_answer(record, way) for record in kept]
 
     def add(self, run: str, answers: Sequence[Answer]) -> None:
-        """Append answers, all of a call at once."""
-        for answer in answers:
-            record = _record(run, answer)
-            self._found[_key(record)] = record
-        write_text(self._path, "".join(json.dumps(record) + "\n" for record in self._found.values()))
+        """Append answers; what other processes have appended meanwhile stays."""
+        records = [_record(run, answer) for answer in answers]
+        self._found |= {_key(record): record for record in records}
+        with exclusive(self._path, wait=True), self._path.open("a+b") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+            torn = file.read(1) not in (b"", b"\n")  # by a crash; the next line must not be torn with it
+            file.write(b"\n" * torn + "".join(json.dumps(record) + "\n" for record in records).encode())
 
 
 def _way_key(way: Way) -> str:
