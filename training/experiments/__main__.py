@@ -10,7 +10,8 @@ import click
 
 from entity_expand.corpus import Corpus
 from entity_expand.errors import EntityExpandError
-from training.experiments.command import Request, config_named, experiment_named, perform, planned
+from training.experiments.base import config_named
+from training.experiments.command import Request, experiment_named, perform, planned
 from training.experiments.domains import parse_domains
 from training.experiments.registry import EXPERIMENTS
 

@@ -9,15 +9,17 @@ from pathlib import Path
 from entity_expand.corpus import Corpus
 from entity_expand.errors import ConfigError
 from training.config import TrainingConfig
+from training.experiments.base import config_described
 from training.experiments.cost import ENTITIES, LENGTHS, SHARES, cost_views, expansion_costs, training_costs
+from training.experiments.curves import curve_of, curve_views
 from training.experiments.describe import Experiment
-from training.experiments.domains import domain_rows, halves_of, read_domains
+from training.experiments.domains import domain_jobs, domain_rows, halves_of, read_domains
 from training.experiments.measuring import Questions
 from training.experiments.plots import Panel
 from training.experiments.registry import EXPERIMENTS
 from training.experiments.report import Origin, commit, machine, write_report
 from training.experiments.rows import BASELINE, Row, rows_of
-from training.experiments.runner import Say, baseline_results, measured, plan
+from training.experiments.runner import Job, Say, baseline_results, measured, plan
 from training.experiments.views import (
     Table,
     class_table,
@@ -29,8 +31,6 @@ from training.experiments.views import (
     sense_table,
     share_panel,
 )
-
-_CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 @dataclass(frozen=True)
@@ -73,21 +73,6 @@ def experiment_named(name: str, without: Collection[str] = ()) -> Experiment:
     if unknown := set(without) - set(names):
         raise ConfigError(f"{name!r} has no variant {sorted(unknown)[0]!r}; it has {', '.join(names) or 'none'}.")
     return replace(experiment, variants=tuple(each for each in experiment.variants if each.name not in without))
-
-
-def config_named(name: str) -> TrainingConfig:
-    """Read a configuration: that of a file, or one that comes with the package by its name.
-
-    Raises:
-        ConfigError: There is none, or it is not valid.
-    """
-    file = Path(name)
-    if not file.is_file():
-        file = _CONFIGS / f"{name}.toml"
-    if not file.is_file():
-        known = ", ".join(sorted(each.stem for each in _CONFIGS.glob("*.toml")))
-        raise ConfigError(f"There is no configuration {name!r}; give a TOML file or one of {known}.")
-    return TrainingConfig.read(file)
 
 
 def planned(request: Request, corpus: Corpus) -> list[str]:
@@ -137,10 +122,15 @@ def perform(request: Request, corpus: Corpus, out: Path, say: Say) -> None:
     else:
         questions = Questions.of(corpus, request.config.validation)
         tables, panels = shown(experiment, _rows(request, corpus, questions, say), corpus)
+        if experiment.variants:
+            table, further = curve_views([curve_of(job, request.work) for job in _jobs(request, corpus, questions)])
+            tables.append(table)
+            panels += further
         if len(experiment.variants) > 1:
             lines = tuple((each.name, each.described) for each in experiment.variants)
             tables.append(Table("Variants", "What each changes in the base configuration.", ("", "changes"), lines))
         notes = _notes(request, questions)
+    notes += (f"Base configuration: {config_described(request.config)}.",)
     origin = Origin(request.command, corpus.root.name, corpus.content_hash, machine(), commit(), notes)
     write_report(out, experiment.title, experiment.question, tables, panels, origin)
 
@@ -153,6 +143,14 @@ def _rows(request: Request, corpus: Corpus, questions: Questions, say: Say) -> l
     untrained = baseline_results(experiment, request.config, corpus, questions, work, request.checkpoints)
     jobs = plan(experiment, request.config, corpus.content_hash, request.seeds)
     return rows_of(experiment, measured(experiment, jobs, corpus, questions, work, say), untrained, questions)
+
+
+def _jobs(request: Request, corpus: Corpus, questions: Questions) -> list[Job]:
+    experiment, config = request.experiment, request.config
+    if experiment.kind == "domains":
+        halves = halves_of(corpus, questions.truth, request.domains or read_domains(corpus))
+        return domain_jobs(experiment, config, corpus, halves, request.work, request.seeds)
+    return plan(experiment, config, corpus.content_hash, request.seeds)
 
 
 def shown(experiment: Experiment, rows: Sequence[Row], corpus: Corpus) -> tuple[list[Table], list[Panel]]:

@@ -116,7 +116,7 @@ def domain_rows(
             },
         )
         candidates = frozenset(entity.id for entity in corpus.entities) - other.members
-        part = write_part(corpus, work / "parts" / run_key(base, corpus.content_hash + other.name), other.members)
+        part = _part(corpus, base, other, work)
         lists: dict[tuple[str, str], dict[int, dict[int, Lists]]] = {}
         with Corpus.open(part, per_mention=base.data.per_mention) as half:
             for job, near in zip(everywhere, plan(experiment, base, half.content_hash, seeds), strict=True):
@@ -132,6 +132,22 @@ def domain_rows(
         found += [Row(label, way, "", 1, each, questions.truth, about=about) for (label, way), each in lists.items()]
         found += _untrained(experiment, base, corpus, asked, candidates, about, work)
     return found
+
+
+def domain_jobs(
+    experiment: Experiment, base: TrainingConfig, corpus: Corpus, halves: tuple[Half, Half], work: Path, seeds: int
+) -> list[Job]:
+    """Return all trainings: on all, and on each half, whose variants are called after it."""
+    found = plan(experiment, base, corpus.content_hash, seeds)
+    for half in halves:
+        with Corpus.open(_part(corpus, base, half, work), per_mention=base.data.per_mention) as part:
+            for job in plan(experiment, base, part.content_hash, seeds):
+                found.append(replace(job, variant=replace(job.variant, name=f"trained on {half.name}")))
+    return found
+
+
+def _part(corpus: Corpus, base: TrainingConfig, half: Half, work: Path) -> Path:
+    return write_part(corpus, work / "parts" / run_key(base, corpus.content_hash + half.name), half.members)
 
 
 def _within(

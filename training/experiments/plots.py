@@ -98,6 +98,8 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
     else:
         axes.set_xlabel(panel.across)
         axes.set_ylabel(panel.up)
+        if not panel.logarithmic and all(float(place).is_integer() for each in panel.series for place in each.x):
+            axes.locator_params(axis="x", integer=True)
     if panel.logarithmic:
         axes.set_xscale("log")
         axes.set_yscale("log")

@@ -64,9 +64,14 @@ def plan(experiment: Experiment, base: TrainingConfig, corpus_hash: str, seeds: 
     return found
 
 
+def folder_of(job: Job, work: Path) -> Path:
+    """Return the folder of a job's run."""
+    return work / "runs" / job.key
+
+
 def trained(job: Job, corpus: Corpus, work: Path, say: Say) -> Path:
     """Train a job unless it has been; an interrupted one goes on. Return the folder of its run."""
-    run = work / "runs" / job.key
+    run = folder_of(job, work)
     if not (run / _DONE).is_file():
         say(f"training {job.variant.name!r}, seed {job.seed}")
         progress = train(job.config, corpus, run, cache=work / "cache", say=say)

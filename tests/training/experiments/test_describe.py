@@ -4,7 +4,8 @@ import pytest
 
 from entity_expand.errors import ConfigError
 from training.config import TrainingConfig
-from training.experiments.command import config_named, experiment_named
+from training.experiments.base import config_described, config_named
+from training.experiments.command import experiment_named
 from training.experiments.describe import Variant, changed, trained_config, ways_of
 from training.experiments.registry import EXPERIMENTS
 from training.experiments.runner import plan
@@ -64,3 +65,15 @@ def test_variants_can_be_left_out():
 def test_ways_have_every_score_that_they_can():
     assert [way.name for way in ways_of("b", "both")] == ["λ = 0", "λ = 1", "features", "hidden"]
     assert len(ways_of("a", "apart", picture_weights=(0.1, 0.5))) == 2 * 5
+
+
+def test_the_base_configuration_is_a_file_of_the_package_or_what_differs_from_the_defaults():
+    assert config_described(config_named("experts")) == "`training/configs/experts.toml`"
+    assert config_described(TrainingConfig()) == "the defaults"
+    changes = (("text.trained_layers", 2), ("text.backbone", "/somewhere/on/this/machine/bert"), ("text.vectors", None))
+    assert config_described(changed(TrainingConfig(), changes)) == (
+        "the defaults, but for text.backbone = 'bert', text.trained_layers = 2"
+    )
+    # None is a value too: of `experts` this setting is 256, of the defaults none.
+    experts = changed(config_named("experts"), (("vision.resize", None),))
+    assert "resize" not in config_described(experts) and "vision.pool = 2" in config_described(experts)

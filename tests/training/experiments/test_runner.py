@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -54,7 +56,9 @@ def test_an_experiment_from_training_to_document(asked, config, tmp_path, monkey
         "## Over classes",
         "## By class",
         "## Shared names",
+        "## Learning curves",
         "## Variants",
+        "- Base configuration: the defaults, but for text.backbone = 'scratch', ",
         "small trees",
         " ± ",
     ):
@@ -74,6 +78,12 @@ def test_an_experiment_from_training_to_document(asked, config, tmp_path, monkey
     again = (tmp_path / "again.md").read_text().replace("again.png", "small.png")
     assert again == text
 
+    curves = [re.fullmatch(r"\| (base|lower|higher) \| \d+\.\d\* \| \d+\.\d\* \|", line) for line in text.splitlines()]
+    assert [each[1] for each in curves if each] == ["base", "lower", "higher"]  # of one epoch by two seeds
+    shutil.rmtree(tmp_path / "work" / "runs")
+    perform(request, asked, tmp_path / "gone.md", lambda _: None)
+    assert "| higher | not kept | not kept |" in (tmp_path / "gone.md").read_text()
+
 
 def test_baselines_alone(asked, config, tmp_path):
     perform(
@@ -81,6 +91,7 @@ def test_baselines_alone(asked, config, tmp_path):
     )
     text = (tmp_path / "b.md").read_text()
     assert "| TF-IDF | TF-IDF" in text and "ifference" not in text and "## Variants" not in text
+    assert "## Learning curves" not in text
     assert sum(line.startswith("| ") for line in text.splitlines()) == 2 + 2
 
 
@@ -222,3 +233,5 @@ def test_across_domains(asked, config, tmp_path):
     # One half alone has classes that are reported: of its candidates both models and the baseline tell.
     assert sum("trained on the other half: both at once, features" in line for line in lines) == 2
     assert sum("TF-IDF" in line for line in lines) == 2
+    curves = [line for line in out.read_text().splitlines() if line.startswith("| trained on") and "*" in line]
+    assert [line.split(" | ")[0] for line in curves] == ["| trained on all", "| trained on high", "| trained on low"]
