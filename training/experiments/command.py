@@ -16,6 +16,7 @@ from training.experiments.describe import Experiment
 from training.experiments.domains import domain_jobs, domain_rows, halves_of, read_domains
 from training.experiments.measuring import Questions
 from training.experiments.plots import Panel
+from training.experiments.ranks import more_seeds_tables, rank_panels, rank_table
 from training.experiments.registry import EXPERIMENTS
 from training.experiments.report import Origin, commit, machine, write_report
 from training.experiments.rows import BASELINE, Row, rows_of
@@ -27,7 +28,6 @@ from training.experiments.views import (
     parameter_panels,
     quality_panel,
     quality_table,
-    rank_panel,
     sense_table,
     share_panel,
 )
@@ -168,8 +168,11 @@ def shown(experiment: Experiment, rows: Sequence[Row], corpus: Corpus) -> tuple[
         panels += parameter_panels(rows)
     if "shares" in experiment.views:
         panels.append(share_panel(rows))
+    if "seeds" in experiment.views:
+        tables += more_seeds_tables(rows)
     if "ranks" in experiment.views:
-        panels.append(rank_panel(rows))
+        tables.append(rank_table(rows))
+        panels += rank_panels(rows)
     return tables, panels
 
 

@@ -15,7 +15,7 @@ from training.features import Shown
 Value: TypeAlias = bool | int | float | str | None
 Changes: TypeAlias = tuple[tuple[str, Value], ...]
 Pictures: TypeAlias = Literal["own", "centre", "surround"]
-View: TypeAlias = Literal["table", "margins", "classes", "parameters", "ranks", "shares", "senses"]
+View: TypeAlias = Literal["table", "margins", "classes", "parameters", "seeds", "ranks", "shares", "senses"]
 Space: TypeAlias = Literal["heads", "features", "hidden", "projections"]
 """By rows of the head; or by cosines: of trunk features, of rows at the mask before the trunk, or of what the contrast
 of texts and pictures compares, which a model without that task does not have."""

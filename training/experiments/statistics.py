@@ -122,19 +122,32 @@ def margin(own: Mapping[str, float], others: Mapping[str, float], draws: int = 1
     return Margin(float(apart.mean()), float(low), float(high), int((apart > 0).sum()), len(apart))
 
 
-def precision_by_rank(lists: Lists, truth: Truth, last: int = 50) -> list[float]:
+@dataclass(frozen=True)
+class AtRank:
+    """What stands at one rank.
+
+    Attributes:
+        precision: Share of the queries with a member there.
+        queries: How many have members left for it.
+    """
+
+    precision: float
+    queries: int
+
+
+def precision_by_rank(lists: Lists, truth: Truth, last: int = 50) -> list[AtRank]:
     """Return for each rank the share of queries with a member there, among those that have members left for it.
 
     A query with m members to find counts at its first m ranks only: behind them nothing right is left, and the fall
     would not be drift.
     """
-    hits, counts = np.zeros(last), np.zeros(last)
+    hits, counts = np.zeros(last), np.zeros(last, dtype=np.int64)
     for query, ids in lists.items():
         members = truth[query.class_name] - set(query.seeds)
         length = min(last, len(members), len(ids))
         hits[:length] += [identifier in members for identifier in ids[:length]]
         counts[: min(last, len(members))] += 1
-    return [float(hit / count) for hit, count in zip(hits, counts, strict=True) if count]
+    return [AtRank(float(hit / count), int(count)) for hit, count in zip(hits, counts, strict=True) if count]
 
 
 def fitted_exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:

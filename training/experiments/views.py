@@ -11,7 +11,7 @@ from training.experiments.describe import Experiment
 from training.experiments.plots import Panel, Series
 from training.experiments.rows import BASELINE, Row, reference_of
 from training.experiments.senses import precision_of_ambiguous, senses_of, share_of_confusers
-from training.experiments.statistics import Estimate, Lists, by_class, estimate, margin, precision_by_rank
+from training.experiments.statistics import Estimate, Lists, by_class, estimate, margin
 
 _MAP = "MAP@10, percent"
 
@@ -34,9 +34,9 @@ def quality_table(rows: Sequence[Row], experiment: Experiment) -> Table:
     lines = []
     for row in rows:
         reference = reference_of(row, rows, experiment)
-        cells = [_cell(row.estimate(each, cut)) for each in seeds for cut in (10, 20)]
+        cells = [cell(row.estimate(each, cut)) for each in seeds for cut in (10, 20)]
         if reference is not None:
-            cells += ["-" if row is reference else _signed(row.less(reference, each)) for each in seeds]
+            cells += ["-" if row is reference else signed(row.less(reference, each)) for each in seeds]
         lines.append((row.name, row.chosen, str(row.candidates), *cells))
     if compared:
         head += [f"{each} seeds, difference" for each in seeds]
@@ -51,11 +51,13 @@ def quality_table(rows: Sequence[Row], experiment: Experiment) -> Table:
     return Table("Quality", text, tuple(head), tuple(lines))
 
 
-def _cell(found: Estimate | None) -> str:
+def cell(found: Estimate | None) -> str:
+    """Return an estimate in percent, and "-" without one."""
     return "-" if found is None else str(found)
 
 
-def _signed(found: Estimate | None) -> str:
+def signed(found: Estimate | None) -> str:
+    """Return a difference in percent with its sign, and "-" without one."""
     return "-" if found is None else ("+" if found.mean >= 0 else "") + str(found)
 
 
@@ -165,19 +167,6 @@ def share_panel(rows: Sequence[Row]) -> Panel:
     return Panel(f"{seeds} seeds", "share of the samples, percent", _MAP, tuple(series))
 
 
-def rank_panel(rows: Sequence[Row]) -> Panel:
-    """Return the precision at each rank, a line for each row and number of seeds."""
-    series = []
-    for row in rows:
-        for seeds, own in sorted(row.lists.items()):
-            curves = [precision_by_rank(lists, row.truth) for lists in own.values()]
-            means = tuple(100 * fmean(values) for values in zip(*curves, strict=True))
-            series.append(
-                Series(f"{row.name}, {seeds} seeds", tuple(float(rank + 1) for rank in range(len(means))), means)
-            )
-    return Panel("drift along the list", "rank", "members at this rank, percent", tuple(series))
-
-
 def sense_table(rows: Sequence[Row], entities: Sequence[Entity]) -> Table:
     """Return how well members are found whose names share words with other classes, and how often these come up."""
     senses = senses_of(entities, rows[0].truth)
@@ -197,7 +186,7 @@ def sense_table(rows: Sequence[Row], entities: Sequence[Entity]) -> Table:
             for _, measure in measures:
                 values = [measure(row, lists) for lists in row.lists.get(each, {}).values()]
                 kept = [value for value in values if value is not None]
-                cells.append(_cell(estimate(kept) if kept else None))
+                cells.append(cell(estimate(kept) if kept else None))
         lines.append((row.name, *cells))
     text = (
         f"{count} members of the {len(reported)} classes share a word of their name with an entity outside of their "

@@ -40,7 +40,7 @@ EXPERIMENT = Experiment(
         Way("both at once, all missing", "both", missing=1.0, series="both at once", share=1.0),
         Way("both at once, half wrong", "both", wrong=0.5, series="both at once", share=0.5),
     ),
-    ("random", "TF-IDF"), ("table", "margins", "classes", "parameters", "ranks", "shares", "senses"),
+    ("random", "TF-IDF"), ("table", "margins", "classes", "parameters", "seeds", "ranks", "shares", "senses"),
 )  # fmt: skip
 
 
@@ -56,6 +56,8 @@ def test_an_experiment_from_training_to_document(asked, config, tmp_path, monkey
         "## Over classes",
         "## By class",
         "## Shared names",
+        "## More seeds",
+        "## Drift along the list",
         "## Learning curves",
         "## Variants",
         "- Base configuration: the defaults, but for text.backbone = 'scratch', ",

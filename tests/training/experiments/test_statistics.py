@@ -7,6 +7,7 @@ import pytest
 from entity_expand.corpus import Query
 from entity_expand.errors import TrainingError
 from training.experiments.statistics import (
+    AtRank,
     by_class,
     difference,
     estimate,
@@ -52,7 +53,10 @@ def test_quality_of_lists():
 
 def test_precision_stops_where_no_members_are_left():
     # Rank 1: both hit; rank 2: neither; ranks 3 and 4: ONE alone has members left, and hits at 3.
-    assert precision_by_rank(LISTS, TRUTH) == [2 / 2, 0 / 2, 1 / 1, 0 / 1]
+    found = precision_by_rank(LISTS, TRUTH)
+    assert found == [AtRank(2 / 2, 2), AtRank(0 / 2, 2), AtRank(1 / 1, 1), AtRank(0 / 1, 1)]
+    # A list that ends early misses what it does not reach, and its query counts all the same.
+    assert precision_by_rank({ONE: ["3"]}, TRUTH)[1] == AtRank(0 / 1, 1)
 
 
 def test_exponents():
