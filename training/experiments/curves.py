@@ -64,7 +64,8 @@ def curve_of(job: Job, work: Path) -> Curve:
     path = folder_of(job, work) / "metrics.jsonl"
     if not path.is_file():
         return Curve(job.variant.name, job.seed, None)
-    points, best = [], None
+    points: list[Point] = []
+    best: int | None = None
     for record in read_metrics(path):
         quality, epoch = number(at(record, "validation", _MEASURE)), number(record.get("epoch"))
         if quality is None:
