@@ -49,6 +49,15 @@ def test_equal_trainings_have_one_key():
     assert keys["modality"].isdisjoint({job.key for job in plan(EXPERIMENTS["modality"], base, "other", 3)})
 
 
+def test_all_four_tasks_say_that_their_weights_are_not_those_of_the_paper():
+    tasks, paper = ("entity", "instance", "cluster", "distillation"), config_named("paper").tasks
+    for name in ("ablation", "sensitivity"):
+        four = changed(TrainingConfig(), experiment_named(name).variants[0].changes).tasks
+        weights, papers = (" / ".join(f"{getattr(each, task):g}" for task in tasks) for each in (four, paper))
+        said = f"weight {weights}, not with the paper's weights, {papers}."
+        assert weights != papers and said in experiment_named(name).question
+
+
 def test_unknown_names():
     with pytest.raises(ConfigError, match="modality"):
         experiment_named("modalities")
