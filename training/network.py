@@ -39,7 +39,7 @@ class Network:
     Args:
         model: The model, on its device.
         scale: Mean and deviation of the pictures' channels, (3, 1, 1) each.
-        loop: `precision` and `compile`.
+        loop: `precision`, `compile` and `compile_mode`.
 
     Attributes:
         model: The model.
@@ -49,8 +49,9 @@ class Network:
         self.model, self._scale = model, scale
         self._half = loop.precision == "bfloat16"
         # Trained batches alone are compiled: measuring would need a second compilation for each shape.
-        self._compiled: Through | None = torch.compile(self._through) if loop.compile else None
-        self._compiled_head = torch.compile(model.log_probabilities) if loop.compile else None
+        mode = loop.compile_mode
+        self._compiled: Through | None = torch.compile(self._through, mode=mode) if loop.compile else None
+        self._compiled_head = torch.compile(model.log_probabilities, mode=mode) if loop.compile else None
 
     @property
     def device(self) -> torch.device:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from entity_expand.config import check, setting
+from entity_expand.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class LoopSettings:
         precision: "float32", or "bfloat16" by autocast.
         device: "auto" takes a GPU where there is one.
         compile: Compile the network by torch.compile.
+        compile_mode: Its mode; "reduce-overhead" replays CUDA graphs on a GPU. None is torch's "default", and keeps
+            the names of runs and checkpoints from before there was this setting.
         cache_on_device: Hold what is computed once on the GPU; "auto" does where it takes less than half of its
             free memory.
         checkpoint_steps: Write a checkpoint after so many steps, besides the one after each epoch.
@@ -52,6 +55,7 @@ class LoopSettings:
     precision: Literal["float32", "bfloat16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     compile: bool = False
+    compile_mode: Literal["default", "reduce-overhead"] | None = None
     cache_on_device: Literal["auto", "yes", "no"] = "auto"
     checkpoint_steps: int | None = setting(None, low=1)
     keep_checkpoints: int = setting(2, low=1)
@@ -59,3 +63,7 @@ class LoopSettings:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.compile_mode is not None and not self.compile:
+            raise ConfigError(
+                f"compile_mode is {self.compile_mode!r}, but nothing is compiled; set compile = true, or leave it out."
+            )
