@@ -10,7 +10,8 @@ from entity_expand.corpus import Corpus
 from entity_expand.errors import ConfigError
 from training.config import TrainingConfig
 from training.experiments.base import config_described
-from training.experiments.cost import ENTITIES, LENGTHS, SHARES, cost_views, expansion_costs, training_costs
+from training.experiments.cost import IN_TABLE, LENGTHS, ON_DEMAND, SHARES, expansion_costs, training_costs
+from training.experiments.cost_views import MEASURED, cost_views
 from training.experiments.curves import curve_of, curve_views
 from training.experiments.describe import Experiment
 from training.experiments.domains import domain_jobs, domain_rows, halves_of, read_domains
@@ -85,7 +86,8 @@ def planned(request: Request, corpus: Corpus) -> list[str]:
     experiment = request.experiment
     lines = [f"{experiment.name}: {experiment.title}", f"corpus: {corpus.root.name}, {len(corpus.entities):,} entities"]
     if experiment.kind == "cost":
-        lines.append(f"expansions: n in {ENTITIES}, K in {LENGTHS}; 2 epochs on each of {SHARES} of the corpus")
+        lines.append(f"expansions: K in {LENGTHS}, n in {IN_TABLE} in a table of scores, in {ON_DEMAND} on demand")
+        lines.append(f"trainings: 2 epochs on each of {SHARES} of the corpus")
         return lines
     questions = Questions.of(corpus, request.config.validation)
     lines.append(f"classes: {len(questions.validation)} validate, {len(questions.reported)} are reported")
@@ -116,9 +118,9 @@ def perform(request: Request, corpus: Corpus, out: Path, say: Say) -> None:
     """
     experiment = request.experiment
     if experiment.kind == "cost":
-        expansions = expansion_costs(ENTITIES, LENGTHS, say)
+        expansions = expansion_costs(IN_TABLE, LENGTHS, True, say) + expansion_costs(ON_DEMAND, LENGTHS, False, say)
         tables, panels = cost_views(expansions, training_costs(request.config, corpus, SHARES, request.work, say))
-        notes: tuple[str, ...] = ("Each point is of a process of its own.",)
+        notes: tuple[str, ...] = (MEASURED,)
     else:
         questions = Questions.of(corpus, request.config.validation)
         tables, panels = shown(experiment, _rows(request, corpus, questions, say), corpus)
