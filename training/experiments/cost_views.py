@@ -95,8 +95,8 @@ def _memory_table(costs: Sequence[ExpansionCost]) -> Table:
     text = (
         "The peak resident memory of a process that makes its entities and expands one set to the largest K, what of "
         "it is above that of the process before, and the processor time until the set can be expanded. A whole n x n "
-        "table of scores is held below a gibibyte, so memory and the time to prepare have a quadratic part there; "
-        "above it scores come as they are needed."
+        "table of scores is held below a gibibyte, so memory has a quadratic part there; above it scores come as they "
+        "are needed. Preparing takes quadratic time either way: an entity's offset is a sum over all rows of the head."
     )
     grows = [
         f"{name} the memory above the process's own grows with n to the power {_growth(_of(costs, table), _above)}."
