@@ -69,3 +69,37 @@ def test_few_pairs_are_one_batch():
     assert phases[0].pair_size == phases[0].pairs.shape[1] // 2
     nothing = EntityLists((np.zeros(0, np.int64),), (np.zeros(0, np.int64),))
     assert [phase.name for phase in epoch_phases(config, DATA, nothing, 0)] == ["entity"]
+
+
+@pytest.mark.parametrize("schedule", ["phases", "joint"])
+def test_hard_negatives_meet_their_positives_in_one_batch_unless_the_form_is_the_papers(schedule):
+    # List k has the positives 4 k to 4 k + 2 and the hard negative 4 k + 3, so an entity's row tells both.
+    members = np.arange(240).reshape(60, 4)
+    lists = EntityLists(tuple(members[:, :3]), tuple(members[:, 3:]))
+    labels = np.repeat(np.arange(240), 4)
+    data = TrainingSet((), np.arange(960), labels, 960)
+
+    def met(form: str) -> float:
+        """Return the mean share of a batch's pairs of positives whose list has a hard negative in the batch."""
+        tasks = TaskSettings(schedule=schedule, form=form, instance=1.0, cluster=1.0)
+        loop, mining = LoopSettings(batch_size=32), MiningSettings(partners=1, block=4)
+        phases = epoch_phases(TrainingConfig(tasks=tasks, loop=loop, mining=mining), data, lists, 0)
+        shares = []
+        for phase in phases:
+            for step in range(phase.steps if phase.pairs is not None else 0):
+                entities = labels[phase.pair_rows(step)[0]]
+                hard = entities % 4 == 3
+                shares.append(np.isin(entities[~hard] // 4, entities[hard] // 4).mean())
+        return float(np.mean(shares))
+
+    assert met("corrected") > 0.8
+    assert met("paper") < 0.3
+
+
+def test_the_forms_have_the_same_pairs_in_another_order():
+    loop, orders = LoopSettings(batch_size=4096), []
+    for form in ("paper", "corrected"):
+        tasks = TaskSettings(form=form, instance=1.0, passes=1)
+        orders.append(epoch_phases(TrainingConfig(tasks=tasks, loop=loop), DATA, LISTS, 0)[0].pairs)
+    assert not np.array_equal(*orders)
+    assert sorted(orders[0].T.tolist()) == sorted(orders[1].T.tolist())

@@ -1,0 +1,58 @@
+"""The contrasts as tasks: which pairs of a step they take for negatives, in either form."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from training.backbones import load_text, load_vision
+from training.config import LoopSettings, ModelConfig, TaskSettings, TextSettings, VisionSettings
+from training.distributed import World
+from training.losses import instance_contrast_loss
+from training.model import MultiExpan
+from training.network import Network
+from training.tasks.base import PairContext
+from training.tasks.contrasts import ClusterTask, InstanceTask
+
+ALL_DIFFER = [0, 1, 2, 3, 4, 5]
+ONE_MEETS_ITSELF = [0, 0, 1, 2, 3, 4]  # the first sides of the first two pairs are of one entity
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    text = load_text(TextSettings(backbone="scratch", trained_layers=-1, width=8, heads=2, mlp=8, max_length=12), 30)
+    vision = load_vision(VisionSettings(backbone="scratch", trained=True, size=16, widths=(4,), pool=1))
+    model = MultiExpan(ModelConfig(heads=2, mlp=8, visual_layers=1, cross_layers=1, clusters=3), text, vision, 6)
+    return Network(model.eval(), (torch.zeros(3, 1, 1), torch.ones(3, 1, 1)), LoopSettings())
+
+
+@pytest.fixture
+def pairs(network):
+    def of(labels):
+        first, second = torch.randn(2, 3, 8, generator=torch.Generator().manual_seed(1))
+        return PairContext(network, World(), first, second, torch.tensor(labels))
+
+    return of
+
+
+def test_samples_of_one_entity_repel_each_other_in_the_papers_form_alone(network, pairs):
+    paper, corrected = (InstanceTask(TaskSettings(instance=1.0, form=form)) for form in ("paper", "corrected"))
+    apart, meeting = pairs(ALL_DIFFER), pairs(ONE_MEETS_ITSELF)
+    assert paper(apart).value == corrected(apart).value == paper(meeting).value
+    assert abs(corrected(meeting).value - paper(meeting).value) > 1e-3
+    rows = network.model.project(meeting.first), network.model.project(meeting.second)
+    ignored = torch.eye(6, dtype=torch.bool)
+    ignored[0, 1] = ignored[1, 0] = True
+    assert corrected(meeting).value == instance_contrast_loss(*rows, ignored=ignored)
+    assert (corrected(meeting).count, corrected(meeting).whole) == (3.0, 3.0)
+
+
+def test_the_papers_cluster_contrast_fails_where_the_corrected_one_does_not(network, pairs, monkeypatch):
+    paper, corrected = (ClusterTask(TaskSettings(cluster=1.0, form=form)) for form in ("paper", "corrected"))
+    context = pairs(ALL_DIFFER)
+    assert paper(context).value.item() == pytest.approx(corrected(context).value.item(), rel=1e-4)
+    # All are sure of the first cluster, and the others are empty.
+    monkeypatch.setattr(network.model, "cluster", lambda h: torch.eye(3)[[0] * len(h)])
+    assert paper(context).value.isnan()
+    assert corrected(context).value.isfinite()
