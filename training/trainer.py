@@ -111,8 +111,8 @@ class Trainer:
         with bar:
             for given in self.parts.source.steps(phases, epoch, self.progress.batch):
                 self._step(given, steps)
-                bar.update()
                 bar.set_postfix_str(self.pace.postfix(self._mean_loss(), self.progress.losses()), refresh=False)
+                bar.update()
         seconds = time.monotonic() - started
         self._end_epoch(epoch, seconds, self.progress.pairs - before)
 

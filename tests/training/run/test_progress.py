@@ -1,8 +1,18 @@
 from __future__ import annotations
 
-import pytest
+import functools
+import io
+import re
+import sys
 
+import pytest
+import torch
+from tqdm import tqdm
+
+from training.config import TrainingConfig
+from training.run.metrics import read_metrics
 from training.run.progress import RunProgress, duration, loss_text
+from training.trainer import Trainer
 
 
 class Clock:
@@ -112,3 +122,44 @@ def test_tasks_are_named_where_there_are_several():
 )
 def test_durations_have_one_or_two_units(seconds, words):
     assert duration(seconds) == words
+
+
+class Screen(io.StringIO):
+    def __init__(self, terminal: bool) -> None:
+        super().__init__()
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+
+def shown(corpus, settings, run, monkeypatch, terminal: bool) -> str:
+    """Train, and return what came onto the screen."""
+    run.mkdir()
+    with torch.random.fork_rng():
+        trainer = Trainer(TrainingConfig.read(settings), corpus, run, run / "cache", None, lambda line: None)
+        screen = Screen(terminal)
+        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.setattr(sys, "stderr", screen)
+        # Otherwise steps that take less than a tenth of a second are not all drawn.
+        monkeypatch.setattr("training.trainer.tqdm", functools.partial(tqdm, mininterval=0, miniters=1))
+        trainer.train()
+    return screen.getvalue()
+
+
+def test_a_terminal_shows_loss_and_pace_of_each_step(corpus, settings_file, tmp_path, monkeypatch):
+    text = shown(corpus, settings_file(1), tmp_path / "run", monkeypatch, True)
+    words = r"epoch 1/1: .*\| (\d+)/7 .*, loss (\d+\.\d{3}), (\d+) pairs/s(, \d+ s left)?\]"
+    drawn = [re.search(words, each) for each in text.split("\r")]
+    found = [(int(each[1]), float(each[2])) for each in drawn if each]
+    records = [record for record in read_metrics(tmp_path / "run" / "metrics.jsonl") if "phase" in record]
+    counts = [8, 8, 8, 8, 8, 8, 2]  # 50 samples in batches of 8
+    sums = [sum(n * record["loss"] for n, record in zip(counts[:k], records[:k], strict=True)) for k in range(1, 8)]
+    means = [total / sum(counts[:k]) for k, total in enumerate(sums, 1)]
+    assert found == [(step, pytest.approx(mean, abs=6e-4)) for step, mean in enumerate(means, 1)]
+    assert all(int(each[3]) > 0 for each in drawn if each)
+    assert [bool(each[4]) for each in drawn if each] == [True] * 6 + [False]  # after the last step no time is left
+
+
+def test_nothing_is_drawn_without_a_terminal(corpus, settings_file, tmp_path, monkeypatch):
+    assert shown(corpus, settings_file(1), tmp_path / "run", monkeypatch, False) == ""

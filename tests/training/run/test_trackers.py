@@ -6,6 +6,9 @@ import sys
 import pytest
 
 from entity_expand.errors import MissingExtraError
+from training.config import TrainingConfig
+from training.loop import train
+from training.run.metrics import read_metrics
 from training.run.trackers import CallbackTracker, TensorBoardTracker, Trackers, flatten
 
 EPOCH = {
@@ -125,3 +128,56 @@ def test_a_missing_package_names_its_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     with pytest.raises(MissingExtraError, match=r"tensorboard is not installed: .*\[train\]"):
         TensorBoardTracker(tmp_path)
+
+
+class Kept:
+    def __init__(self) -> None:
+        self.got: list[tuple[int, dict[str, float]]] = []
+        self.closed = False
+
+    def record(self, step, values):
+        assert not self.closed
+        self.got.append((step, dict(values)))
+
+    def close(self):
+        self.closed = True
+
+
+def test_a_run_gives_its_trackers_and_tensorboard_what_it_writes(corpus, settings_file, tmp_path, monkeypatch):
+    monkeypatch.setattr("training.loop.write_summary", lambda *_: None)  # curves and card take long
+    run, trackers, got = tmp_path / "run", [], []
+    for epochs in (1, 2):  # the second call goes on from the first one's checkpoint
+        settings = settings_file(epochs).read_text().replace("log_steps = 1", "log_steps = 2")
+        (tmp_path / "settings.toml").write_text(settings)
+        trackers.append(Kept())
+        callback = CallbackTracker(lambda step, values: got.append((step, dict(values))))
+        config = TrainingConfig.read(tmp_path / "settings.toml")
+        train(config, corpus, run, trackers=[trackers[-1], callback], reports=True)
+    records = read_metrics(run / "metrics.jsonl")
+    # 50 samples in batches of 8 are 7 steps; an epoch's line stands behind those of its steps.
+    assert [(record["step"], "phase" in record) for record in records] == [
+        (2, True), (4, True), (6, True), (7, False), (8, True), (10, True), (12, True), (14, True), (14, False),
+    ]  # fmt: skip
+    assert got == [(record["step"], flatten(record)) for record in records]
+    assert [each.got for each in trackers] == [got[:4], got[4:]]
+    assert all(each.closed for each in trackers)
+    assert {"step/loss", "step/losses/entity", "step/rate_factor", "step/gradient_norm"} <= got[0][1].keys()
+    assert {"loss", "losses/entity", "accuracy", "held_out/both/accuracy"} <= got[3][1].keys()
+    found = scalars(run / "tensorboard")
+    assert found.keys() == {name for _, values in got for name in values}
+    for name, points in found.items():
+        expected = [(step, values[name]) for step, values in got if name in values]
+        assert [step for step, _ in points] == [step for step, _ in expected]
+        assert [value for _, value in points] == pytest.approx([value for _, value in expected], rel=1e-6)
+
+
+def test_trackers_of_a_run_that_fails_are_closed(corpus, settings_file, tmp_path, monkeypatch):
+    tracker = Kept()
+
+    def interrupted(*step):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("training.trainer.Trainer._step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(TrainingConfig.read(settings_file(1)), corpus, tmp_path / "run", trackers=[tracker])
+    assert tracker.closed
