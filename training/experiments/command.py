@@ -118,7 +118,10 @@ def perform(request: Request, corpus: Corpus, out: Path, say: Say) -> None:
     """
     experiment = request.experiment
     if experiment.kind == "cost":
-        expansions = expansion_costs(IN_TABLE, LENGTHS, True, say) + expansion_costs(ON_DEMAND, LENGTHS, False, say)
+        expansions = [
+            *expansion_costs(IN_TABLE, LENGTHS, True, request.work, say),
+            *expansion_costs(ON_DEMAND, LENGTHS, False, request.work, say),
+        ]
         tables, panels = cost_views(expansions, training_costs(request.config, corpus, SHARES, request.work, say))
         notes: tuple[str, ...] = (MEASURED,)
     else:

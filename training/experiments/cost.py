@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from entity_expand.config import from_mapping, to_mapping
+from entity_expand.config import to_mapping
 from entity_expand.corpus import Corpus
 from entity_expand.errors import TrainingError
 from entity_expand.files import read_json, write_json
@@ -75,20 +77,25 @@ class TrainingCost:
     megabytes: float
 
 
-def expansion_costs(entities: Sequence[int], lengths: Sequence[int], table: bool, say: Say) -> list[ExpansionCost]:
+def expansion_costs(
+    entities: Sequence[int], lengths: Sequence[int], table: bool, work: Path, say: Say
+) -> list[ExpansionCost]:
     """Measure expansions over made vectors: all times in one process, the memory in one for each n, of one thread each.
 
     Args:
         entities: Each n, above twice the largest K.
         lengths: Each K, rising.
         table: Whether all scores lie in a table.
+        work: Folder that keeps what has been measured.
         say: Receives lines about the progress.
     """
-    asked = {"entities": entities, "lengths": lengths, "table": table}
-    times = _work("times", {**asked, "turns": TURNS[table]}, _STEADY)["seconds"]
+    asked = {"entities": list(entities), "lengths": list(lengths), "table": table, "turns": TURNS[table]}
+    folder = work / "costs" / f"expansions-{hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]}"
+    times = _measured(folder / "times.json", partial(_work, "times", asked, _STEADY))["seconds"]
     found = []
     for n, seconds in zip(entities, times, strict=True):
-        memory = _work("memory", {"entities": n, "length": lengths[-1], "table": table}, _ONE_THREAD)
+        one = {"entities": n, "length": lengths[-1], "table": table}
+        memory = _measured(folder / f"memory-{n}.json", partial(_work, "memory", one, _ONE_THREAD))
         found.append(ExpansionCost(n, table, tuple(lengths), tuple(seconds), **memory))
         shown = ", ".join(f"{1000 * each:.2f}" for each in seconds)
         kind = "in a table" if table else "on demand"
@@ -114,16 +121,23 @@ def training_costs(
 
 
 def _training_cost(settings: TrainingConfig, part: Path, run: Path, count: int) -> TrainingCost:
-    """Measure a training, or read what was measured of it before."""
-    measured = run / "measured.json"
-    if not measured.is_file():
+    def work() -> dict[str, Any]:
         # A training that went on from a checkpoint would have the time and the memory of its last steps alone.
         shutil.rmtree(run, ignore_errors=True)
         write_json(run / "asked.json", to_mapping(settings))
-        done = _work("train", {"config": str(run / "asked.json"), "corpus": str(part), "run": str(run)})
-        cost = TrainingCost(count, int(done["pairs"]), done["seconds"], done["megabytes"])
-        write_json(measured, asdict(cost))
-    return from_mapping(TrainingCost, read_json(measured, _CAP, TrainingError))
+        return _work("train", {"config": str(run / "asked.json"), "corpus": str(part), "run": str(run)})
+
+    done = _measured(run / "measured.json", work)
+    return TrainingCost(count, int(done["pairs"]), done["seconds"], done["megabytes"])
+
+
+def _measured(kept: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what a file keeps of a measurement, after it has been made if it has not."""
+    if not kept.is_file():
+        found = work()
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_json(kept, found)
+    return dict(read_json(kept, _CAP, TrainingError))
 
 
 def _work(kind: str, arguments: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -136,6 +150,7 @@ def _work(kind: str, arguments: Mapping[str, Any], environment: Mapping[str, str
     variables = {**os.environ, **(environment or {})}
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=variables)
     if done.returncode:
-        raise TrainingError(f"Measuring {kind} with {arguments} failed:\n{done.stderr[-2000:]}")
+        ended = f"ended with {done.returncode}:\n{done.stderr[-2000:]}"
+        raise TrainingError(f"Measuring {kind} with {arguments} {ended}")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found

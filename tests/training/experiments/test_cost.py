@@ -20,6 +20,10 @@ def _cost(n: int, lengths: tuple[int, ...], *, table: bool) -> ExpansionCost:
     return ExpansionCost(n, table, lengths, seconds, 500.0, 500.0 + 1e-4 * n**2, 1.0)
 
 
+def _again(*_):
+    raise AssertionError("measured again")
+
+
 def test_costs_and_their_exponents(tmp_path):
     expansions = [_cost(n, (10, 20), table=table) for table in (False, True) for n in (100, 1000, 10_000, 100_000)]
     trainings = [TrainingCost(n, 10 * n, 0.1 * n**1.5, 200.0) for n in (50, 100, 200)]
@@ -52,11 +56,16 @@ def test_one_size_has_no_exponent():
 
 
 @pytest.mark.parametrize("table", [True, False])
-def test_expansions_are_measured_in_processes_of_their_own(table, monkeypatch):
+def test_expansions_are_measured_in_processes_of_their_own(table, monkeypatch, tmp_path):
     monkeypatch.setitem(cost.TURNS, table, 3)
-    found = expansion_costs((40, 60), (5, 15), table, lambda _: None)
+    found = expansion_costs((40, 60), (5, 15), table, tmp_path, lambda _: None)
     assert [(each.entities, each.table, each.lengths) for each in found] == [(40, table, (5, 15)), (60, table, (5, 15))]
     assert all(min(each.seconds) > 0 and each.prepared > 0 and each.megabytes >= each.base > 10 for each in found)
+    work = cost._work
+    monkeypatch.setattr(cost, "_work", _again)
+    assert expansion_costs((40, 60), (5, 15), table, tmp_path, lambda _: None) == found
+    with pytest.raises(TrainingError, match=r"with \{'entities': 'many'\} ended with 1:(?s:.)*TypeError"):
+        work("memory", {"entities": "many"})
 
 
 @pytest.mark.parametrize("table", [True, False])
@@ -84,7 +93,7 @@ def test_a_training_is_measured_in_its_own_process(asked, config, tmp_path, monk
     (found,) = training_costs(config, asked, (0.6,), tmp_path, lambda _: None)
     assert found.entities == 6 and found.pairs > 0 and found.seconds > 0
     with monkeypatch.context() as patch:
-        patch.setattr(cost, "_work", None)
+        patch.setattr(cost, "_work", _again)
         assert training_costs(config, asked, (0.6,), tmp_path, lambda _: None) == [found]
 
 
