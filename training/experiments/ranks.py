@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from training.experiments.plots import Panel, Series
-from training.experiments.rows import Row
+from training.experiments.rows import Row, seeds_of
 from training.experiments.statistics import AtRank, Estimate, difference, estimate, precision_by_rank
 from training.experiments.views import Table, cell, signed
 
@@ -17,7 +17,7 @@ LEAST_QUERIES = 10
 
 def more_seeds_tables(rows: Sequence[Row]) -> list[Table]:
     """Return by how much the largest number of seeds is above the smallest; no table where there is one number."""
-    numbers = _seeds(rows)
+    numbers = seeds_of(rows)
     if len(numbers) < 2:
         return []
     fewest, most = numbers[0], numbers[-1]
@@ -37,7 +37,7 @@ def _gain(row: Row, fewest: int, most: int) -> Estimate | None:
 def rank_table(rows: Sequence[Row]) -> Table:
     """Return the precision at each of the first ranks, and how many queries have members left for it."""
     lines = []
-    for seeds in _seeds(rows):
+    for seeds in seeds_of(rows):
         counts: dict[tuple[str, ...], list[str]] = {}
         for row in rows:
             found = _by_rank(row, seeds)[:RANKS]
@@ -71,10 +71,6 @@ def rank_panels(rows: Sequence[Row]) -> list[Panel]:
                 series.append(Series(f"{row.name}, {seeds} seeds", ranks, means))
     title = "drift along the list"
     return [Panel(title, "rank", "members at this rank, percent", tuple(series))] if series else []
-
-
-def _seeds(rows: Sequence[Row]) -> list[int]:
-    return sorted({each for row in rows for each in row.lists})
 
 
 def _by_rank(row: Row, seeds: int) -> list[tuple[AtRank, ...]]:

@@ -138,6 +138,11 @@ def _validated(candidate: _Candidate, questions: Questions) -> float:
     return fmean(values) if values else 0.0
 
 
+def seeds_of(rows: Sequence[Row]) -> list[int]:
+    """Return the numbers of seeds per query that any row was asked with, rising."""
+    return sorted({seeds for row in rows for seeds in row.lists})
+
+
 def reference_of(row: Row, rows: Sequence[Row], experiment: Experiment) -> Row | None:
     """Return the first variant's row of the same family; where it has none, that of both at once, or its first."""
     names = [each.name for each in experiment.variants[:1]]

@@ -9,7 +9,7 @@ from statistics import fmean, median
 from entity_expand.types import Entity
 from training.experiments.describe import Experiment
 from training.experiments.plots import Panel, Series
-from training.experiments.rows import BASELINE, Row, reference_of
+from training.experiments.rows import BASELINE, Row, reference_of, seeds_of
 from training.experiments.senses import precision_of_ambiguous, senses_of, share_of_confusers
 from training.experiments.statistics import Estimate, Lists, by_class, estimate, margin
 
@@ -28,7 +28,7 @@ class Table:
 
 def quality_table(rows: Sequence[Row], experiment: Experiment) -> Table:
     """Return MAP of all rows, with the difference to the reference."""
-    seeds = sorted({each for row in rows for each in row.lists})
+    seeds = seeds_of(rows)
     head, compared = ["", "asked by", "of"], bool(experiment.variants)
     head += [f"{each} seeds, MAP@{cut}" for each in seeds for cut in (10, 20)]
     lines = []
@@ -63,7 +63,7 @@ def signed(found: Estimate | None) -> str:
 
 def quality_panel(rows: Sequence[Row]) -> Panel:
     """Return bars of MAP@10 by the smallest number of seeds."""
-    seeds = min(each for row in rows for each in row.lists)
+    seeds = seeds_of(rows)[0]
     shown = [(row, row.estimate(seeds)) for row in rows]
     series = []
     for label, untrained in (("trained", False), ("untrained", True)):
@@ -80,7 +80,7 @@ def _series(label: str, x: tuple[str, ...] | tuple[float, ...], found: Sequence[
 
 def class_table(rows: Sequence[Row]) -> Table:
     """Return AP@10 per class, and means over the classes that pictures alone tell apart well and over the others."""
-    seeds = min(each for row in rows for each in row.lists)
+    seeds = seeds_of(rows)[0]
     values = [_class_values(row, seeds) for row in rows]
     # What untrained pictures tell, or else a model that is shown pictures alone.
     alone = [number for number, row in enumerate(rows) if row.family.startswith("picture")]
@@ -105,7 +105,7 @@ def class_table(rows: Sequence[Row]) -> Table:
 
 def margin_table(rows: Sequence[Row]) -> Table:
     """Return how far the first row is above each other one, with intervals over classes."""
-    seeds = sorted({each for row in rows for each in row.lists})
+    seeds = seeds_of(rows)
     first, lines = rows[0], []
     own = {each: _class_values(first, each) for each in seeds}
     for row in rows[1:]:
@@ -157,7 +157,7 @@ def parameter_panels(rows: Sequence[Row]) -> list[Panel]:
 
 def share_panel(rows: Sequence[Row]) -> Panel:
     """Return MAP@10 by the share of samples that a way changes, a line for each series."""
-    seeds = min(each for row in rows for each in row.lists)
+    seeds = seeds_of(rows)[0]
     points = [(row, row.point[1]) for row in rows if row.point is not None and row.point[1].share is not None]
     series = []
     for name in dict.fromkeys((row.variant, way.series) for row, way in points):
@@ -174,7 +174,7 @@ def sense_table(rows: Sequence[Row], entities: Sequence[Entity]) -> Table:
         query.class_name for row in rows for own in row.lists.values() for each in own.values() for query in each
     }
     count = sum(len(senses.ambiguous[name]) for name in reported)
-    seeds = sorted({each for row in rows for each in row.lists})
+    seeds = seeds_of(rows)
     measures: tuple[tuple[str, Callable[[Row, Lists], float | None]], ...] = (
         ("AP@10 of ambiguous members", lambda row, lists: precision_of_ambiguous(lists, row.truth, senses)),
         ("confusers in the top 10", lambda row, lists: share_of_confusers(lists, senses)),
