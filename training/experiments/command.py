@@ -22,6 +22,7 @@ from training.experiments.registry import EXPERIMENTS
 from training.experiments.report import Origin, commit, machine, write_report
 from training.experiments.rows import BASELINE, Row, rows_of
 from training.experiments.runner import Job, Say, baseline_results, measured, plan
+from training.experiments.tuning import trial_jobs, trial_table, tuned
 from training.experiments.views import (
     Table,
     class_table,
@@ -98,6 +99,9 @@ def planned(request: Request, corpus: Corpus) -> list[str]:
         halves = halves_of(corpus, questions.truth, request.domains or read_domains(corpus))
         lines += [f"- half: {half.name}, {len(half.classes)} classes, {len(half.members)} entities" for half in halves]
         factor = 3
+    jobs += [job for _, job in trial_jobs(experiment, request.config, corpus.content_hash)]
+    if experiment.rates:
+        lines.append(f"trials: each variant at {', '.join(f'{rate:g}' for rate in experiment.rates)}")
     keys = {job.key for job in jobs}
     done = sum((request.work / "runs" / key / "finished.json").is_file() for key in keys)
     lines.append(
@@ -126,7 +130,11 @@ def perform(request: Request, corpus: Corpus, out: Path, say: Say) -> None:
         notes: tuple[str, ...] = (MEASURED,)
     else:
         questions = Questions.of(corpus, request.config.validation)
+        experiment, trials = tuned(experiment, request.config, corpus, request.work, say)
+        request = replace(request, experiment=experiment)
         tables, panels = shown(experiment, _rows(request, corpus, questions, say), corpus)
+        if trials:
+            tables.append(trial_table(trials))
         if experiment.variants:
             table, further = curve_views([curve_of(job, request.work) for job in _jobs(request, corpus, questions)])
             tables.append(table)

@@ -85,6 +85,8 @@ class Experiment:
         ways: How each trained model is asked.
         families: The baselines beside it, of `training.baselines.FAMILIES` and "pretrained".
         views: What the document shows.
+        rates: Learning rates that every variant is tried at, see `training.experiments.tuning`; without any all
+            have that of the configuration.
         kind: "domains" and "cost" have runners of their own.
     """
 
@@ -95,6 +97,7 @@ class Experiment:
     ways: tuple[Way, ...]
     families: tuple[str, ...] = ()
     views: tuple[View, ...] = ("table",)
+    rates: tuple[float, ...] = ()
     kind: Literal["queries", "domains", "cost"] = "queries"
 
 
