@@ -13,7 +13,7 @@ from entity_expand.errors import TrainingError
 from entity_expand.types import Bool, Entity, Int64
 from training.config import ALL_SPLITS, DataSettings
 
-_ORDER, _HIDE, _WORDS, _WRONG = 1, 2, 3, 4
+_ORDER, _HIDE, _WORDS, _WRONG, _OTHER = 1, 2, 3, 4, 8
 
 
 @dataclass(frozen=True)
@@ -193,3 +193,46 @@ def picture_rows(rows: Int64, trained: int, share: float, seed: int, epoch: int,
     """
     generator = stream(_WRONG, seed, epoch, step, view)
     return np.where(generator.random(len(rows)) < share, generator.integers(0, trained, len(rows)), rows)
+
+
+@dataclass(frozen=True)
+class Album:
+    """The samples that have a picture, by entity.
+
+    Attributes:
+        rows: (M,) int64 samples, entity by entity.
+        owners: (M,) int64 their labels, rising.
+    """
+
+    rows: Int64
+    owners: Int64
+
+    @classmethod
+    def of(cls, labels: Int64, has_picture: Bool) -> Album:
+        """Sort the samples, given by (N,) int64 labels and (N,) bool, that have a picture."""
+        rows = np.flatnonzero(has_picture)
+        rows = rows[np.argsort(labels[rows], kind="stable")]
+        return cls(rows, labels[rows])
+
+    def others(
+        self, rows: Int64, labels: Int64, share: float, seed: int, epoch: int, step: int, view: int = 0
+    ) -> Int64:
+        """Draw which of its entity's pictures each sample of a step is shown.
+
+        Args:
+            rows: (B,) int64 the samples.
+            labels: (B,) int64 their labels.
+            share: Probability of any picture of the entity instead of the sample's own, which may be drawn again.
+            seed: Of the run.
+            epoch: From 0.
+            step: In the epoch, from 0.
+            view: 0 for samples, 1 for pairs, whose draws are their own.
+
+        Returns:
+            (B,) int64 samples; of an entity without pictures the sample itself.
+        """
+        generator = stream(_OTHER, seed, epoch, step, view)
+        first, end = (np.searchsorted(self.owners, labels, side) for side in ("left", "right"))
+        drawn = first + (generator.random(len(rows)) * (end - first)).astype(np.int64)
+        chosen = (generator.random(len(rows)) < share) & (end > first)
+        return np.where(chosen, self.rows[np.where(chosen, drawn, 0)], rows) if len(self.rows) else rows

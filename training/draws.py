@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from entity_expand.types import Bool, Int64
 from training.cached import PictureCache, TextCache
 from training.config import TrainingConfig
-from training.data import TrainingSet, hidden_parts, hidden_words, picture_rows, stream
+from training.data import Album, TrainingSet, hidden_parts, hidden_words, picture_rows, stream
 from training.losses import MaskedWords, masked_words
 from training.losses.words import NOT_CHOSEN
 
@@ -72,6 +73,11 @@ class Drawer:
     pictures: PictureCache
     vocabulary: Int64
 
+    @cached_property
+    def _album(self) -> Album:
+        count = self.data.trained
+        return Album.of(self.data.labels[:count], self.pictures.picture_of[:count] >= 0)
+
     def plain(self, rows: Int64, hide_picture: Bool, hide_text: Bool, shown: Int64 | None = None) -> Draw:
         """Draw nothing: show what is asked for.
 
@@ -104,6 +110,9 @@ class Drawer:
             self.text.has_text[rows], has_picture, settings.hiding(self.config.model.form), *place, view
         )
         shown = picture_rows(rows, self.data.trained, settings.wrong_picture or 0.0, *place, view)
+        if settings.other_picture:
+            other = self._album.others(rows, self.data.labels[rows], settings.other_picture, *place, view)
+            shown = np.where(shown == rows, other, shown)
         draw = self.plain(rows, *hidden, shown)
         predicts = bool(self.config.tasks.words) and view == SAMPLES
         if not (settings.hide_words or predicts):

@@ -13,7 +13,7 @@ from training.batches import Source
 from training.cache import picture_cache, text_cache
 from training.cached import PictureCache
 from training.config import DataSettings, LoopSettings, TextSettings, TrainingConfig
-from training.data import epoch_rows, hidden_parts, hidden_words, picture_rows, training_set
+from training.data import Album, epoch_rows, hidden_parts, hidden_words, picture_rows, training_set
 from training.phases import epoch_phases
 from training.text import TextEncoder
 from training.tokenizer import train_wordpiece, write_tokenizer
@@ -72,6 +72,23 @@ def test_a_share_of_the_samples_is_shown_another_picture():
     assert (picture_rows(rows, 500, 0.3, 3, 1, 2) == shown).all()
     assert not (picture_rows(rows, 500, 0.3, 3, 1, 3) == shown).all()
     assert (picture_rows(rows, 500, 0.0, 3, 1, 2) == rows).all()
+
+
+def test_a_share_of_the_samples_is_shown_any_picture_of_its_entity():
+    labels = np.arange(600) % 20
+    has_picture = (np.arange(600) % 3 > 0) & (labels != 7)
+    album = Album.of(labels, has_picture)
+    rows = np.arange(12_000) % 600
+    shown = album.others(rows, labels[rows], 0.4, 3, 1, 2)
+    assert (labels[shown] == labels[rows]).all()
+    assert (shown[labels[rows] == 7] == rows[labels[rows] == 7]).all()  # nothing to draw from
+    moved = shown != rows
+    assert has_picture[shown[moved]].all()
+    assert abs(moved[labels[rows] != 7].mean() - 0.4) < 0.03
+    assert set(shown[(labels[rows] == 4) & moved]) == set(np.flatnonzero(has_picture & (labels == 4)))  # each of them
+    assert (album.others(rows, labels[rows], 0.4, 3, 1, 2) == shown).all()
+    assert not (album.others(rows, labels[rows], 0.4, 3, 1, 3) == shown).all()
+    assert (Album.of(labels, labels < 0).others(rows, labels[rows], 1.0, 3, 1, 2) == rows).all()
 
 
 def test_words_are_hidden_each_on_its_own():

@@ -163,7 +163,9 @@ def test_other_seeds_give_other_losses_and_the_same_seed_the_same(corpus, settin
     assert runs["a"] == runs["b"] != runs["c"]
 
 
-@pytest.mark.parametrize("data", ["hide_words = 0.4\n", "distort = 0.2\n", "wrong_picture = 0.5\n"])
+@pytest.mark.parametrize(
+    "data", ["hide_words = 0.4\n", "distort = 0.2\n", "wrong_picture = 0.5\n", "other_picture = 0.5\n"]
+)
 def test_changed_inputs_change_training_and_not_measuring(corpus, settings_file, tmp_path, data):
     name = data.split()[0]
     trainers = {}

@@ -27,6 +27,8 @@ class DataSettings:
             noise. For a trained vision backbone alone; None means 0.
         wrong_picture: Share of the samples of a step that are shown another sample's picture: so a picture that gives
             its entity away is trusted less, and the text is read too; None means 0.
+        other_picture: Share of the samples of a step that are shown any picture of their entity, a second view of
+            it, in the place of their own; None means 0.
         held_out: Split on which loss and accuracy are measured after each epoch, for entities that are trained.
     """
 
@@ -39,6 +41,7 @@ class DataSettings:
     hide_words: float | None = setting(None, low=0.0, high=1.0)
     distort: float | None = setting(None, low=0.0, high=1.0)
     wrong_picture: float | None = setting(None, low=0.0, high=1.0)
+    other_picture: float | None = setting(None, low=0.0, high=1.0)
     held_out: str | None = None
 
     def __post_init__(self) -> None:
