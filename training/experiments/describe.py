@@ -14,7 +14,7 @@ from training.features import Shown
 
 Value: TypeAlias = bool | int | float | str | None
 Changes: TypeAlias = tuple[tuple[str, Value], ...]
-Pictures: TypeAlias = Literal["own", "centre", "surround"]
+Pictures: TypeAlias = Literal["own", "centre", "surround", "noise 25", "noise 50", "noise 75", "noise 100"]
 View: TypeAlias = Literal["table", "margins", "classes", "parameters", "seeds", "ranks", "shares", "senses"]
 Space: TypeAlias = Literal["heads", "features", "hidden", "projections"]
 """By rows of the head; or by cosines: of trunk features, of rows at the mask before the trunk, or of what the contrast
@@ -51,7 +51,7 @@ class Way:
         shown: What the model is shown of a sample.
         space, both_directions: How it scores.
         picture_weight: Share of the picture's feature where "apart".
-        pictures: The samples' own pictures, their centres, or what surrounds these.
+        pictures: The samples' own pictures, their centres, what surrounds these, or so many percent of noise in them.
         missing, wrong: Share of the samples that lose their picture, and that get that of another entity.
         series, share: Line of a plot of shares and place on it; None for no plot.
     """

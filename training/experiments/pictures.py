@@ -1,4 +1,4 @@
-"""Pictures changed at inference: their centres, what surrounds these, missing ones, and those of other entities."""
+"""Pictures changed at inference: their centres, what surrounds these, noise, missing ones, and those of others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from training.vision import VisionTokens
 
 _BATCH = 32
 _GRAIN = 4
-_MISSING, _WRONG = 31, 32
+_MISSING, _WRONG, _NOISE = 31, 32, 33
 
 
 def centre(path: Path, config: ImageConfig) -> UInt8:
@@ -42,6 +42,18 @@ def surround(rgb: UInt8) -> UInt8:
             if patch.size:
                 patch[:] = patch.mean(axis=(0, 1)).round().astype(np.uint8)
     return found
+
+
+def noisy(rgb: UInt8, share: float, picture: int) -> UInt8:
+    """Return a picture (H, W, 3) of which a share is noise: each value is mixed with one drawn evenly from 0 to 255.
+
+    Args:
+        rgb: The picture.
+        share: 0 leaves it as it is, at 1 nothing of it is left.
+        picture: Its number, which alone decides the draw.
+    """
+    noise = np.random.default_rng((_NOISE, picture)).integers(0, 256, rgb.shape)
+    return np.rint((1 - share) * rgb + share * noise).astype(np.uint8)
 
 
 def changed_pictures(
@@ -78,17 +90,24 @@ def changed_pictures(
     here = [(row, path) for row, path in paths.items() if path is not None]
     for start in range(0, len(here), _BATCH):
         part = here[start : start + _BATCH]
-        values[[row for row, _ in part]] = _values([path for _, path in part], config, backbone, change, device)
+        values[[row for row, _ in part]] = _values(part, config, backbone, change, device)
     if backbone.frozen:
         with replacing(file) as beside, beside.open("wb") as handle:
             np.save(handle, values, allow_pickle=False)
     return PictureCache(own.picture_of, values)
 
 
+def _changed(row: int, path: Path, config: ImageConfig, change: Pictures) -> UInt8:
+    if change == "centre":
+        return centre(path, config)
+    rgb = load_rgb(path, config)
+    return surround(rgb) if change == "surround" else noisy(rgb, int(change.removeprefix("noise ")) / 100, row)
+
+
 def _values(
-    paths: list[Path], config: ImageConfig, backbone: VisionTokens, change: Pictures, device: torch.device
+    part: list[tuple[int, Path]], config: ImageConfig, backbone: VisionTokens, change: Pictures, device: torch.device
 ) -> AnyArray:
-    rgb = [centre(path, config) if change == "centre" else surround(load_rgb(path, config)) for path in paths]
+    rgb = [_changed(row, path, config, change) for row, path in part]
     if not backbone.frozen:
         return np.stack(rgb).transpose(0, 3, 1, 2)  # (B, 3, H, W)
     pixels = torch.from_numpy(np.stack([to_pixels(each, config) for each in rgb])).to(device)

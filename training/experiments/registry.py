@@ -137,12 +137,24 @@ def _shares() -> tuple[Way, ...]:
     return tuple(found)
 
 
+def _noise() -> tuple[Way, ...]:
+    return tuple(
+        way
+        for percent in (0, 25, 50, 75, 100)
+        for family, shown in (("picture", "picture"), ("both at once", "both"), ("apart", "apart"))
+        for way in ways_of(
+            f"{family}, {percent}% noise", shown,  # type: ignore[arg-type]
+            pictures=f"noise {percent}" if percent else "own", series=f"{family}, noise", share=percent / 100,
+        )
+    )  # fmt: skip
+
+
 PICTURES = Experiment(
-    "pictures", "Objects and their surroundings, missing and wrong pictures",
-    "Is it the object or what surrounds it that pictures tell, and what do missing and wrong pictures cost? All "
+    "pictures", "Objects and their surroundings, missing, wrong and noisy pictures",
+    "Is it the object or what surrounds it that pictures tell, and what do missing, wrong and noisy pictures cost? All "
     "changes are made when the model is asked; it was trained on whole pictures. The centre is the middle quarter of a "
     "picture, the surroundings are what is left when it is blurred; wrong pictures are those of samples of other "
-    "entities.",
+    "entities; so many percent of noise are mixed into every picture, value by value.",
     (BASE,),
     (
         *(
@@ -153,6 +165,7 @@ PICTURES = Experiment(
         ),
         *TEXT,
         *_shares(),
+        *_noise(),
     ),
     ("sentence means", "late fusion"), ("table", "shares"),
 )  # fmt: skip
@@ -193,6 +206,28 @@ OBJECTIVES = Experiment(
     EVERY, STRONG, ("table", "margins"), rates=(2e-4, 5e-4, 2e-3),
 )  # fmt: skip
 
+RECIPES = Experiment(
+    "recipes", "Other ways to train the same model",
+    "What do hiding, second views, wrong pictures, dropout, more layers, trained layers of the text backbone and "
+    "longer training bring?",
+    (
+        BASE,
+        Variant("nothing hidden", (("data.hide_picture", 0.0), ("data.hide_text", 0.0))),
+        Variant("a quarter hidden", _SHOWN),
+        Variant("a quarter hidden, second views", (*_SHOWN, ("data.other_picture", 0.5))),
+        Variant("a quarter hidden, wrong pictures", (*_SHOWN, ("data.wrong_picture", 0.25))),
+        Variant("no channel dropped", (("model.visual_dropout", 0.0),)),
+        Variant("three quarters of the channels dropped", (("model.visual_dropout", 0.75),)),
+        Variant("a layer for pictures", (("model.visual_layers", 1),)),
+        Variant("three layers instead of one", (("model.cross_layers", 3),)),
+        Variant("three times as long", (("loop.epochs", 12),)),
+        Variant("less smoothing", (("loop.smoothing", 0.075),)),
+        Variant("two text layers trained", (("text.trained_layers", 2), ("loop.backbone_learning_rate", 5e-5))),
+        Variant("words hidden", (("data.hide_words", 0.15),)),
+    ),
+    (*BOTH, *APART, *TEXT, *PICTURE), STRONG,
+)  # fmt: skip
+
 ALIGNMENT = Experiment(
     "alignment", "What each step of the alignment brings",
     "The pooled form aligns frozen features in closed form. Which of its two steps does it, how much hangs on its few "
@@ -216,6 +251,6 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     each.name: each
     for each in (
         BASELINES, MODALITY, ABLATION, CLASSES, SENSITIVITY, PICTURES, POLYSEMY, DOMAINS, COST, SEEDS, OBJECTIVES,
-        ALIGNMENT,
+        RECIPES, ALIGNMENT,
     )
 }  # fmt: skip

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from entity_expand.inputs.image import ImageConfig
-from training.experiments.pictures import centre, missing_pictures, surround, wrong_pictures
+from training.experiments.pictures import centre, missing_pictures, noisy, surround, wrong_pictures
 
 
 def test_the_centre_is_the_middle_quarter(tmp_path):
@@ -21,6 +21,16 @@ def test_the_surroundings_keep_all_but_the_middle():
     inside[4:12, 4:12] = True
     assert (found[~inside] == rgb[~inside]).all()
     assert (found[4:6, 4:6] == rgb[4:6, 4:6].mean(axis=(0, 1)).round()).all()
+
+
+def test_noise_takes_the_place_of_a_share_of_each_value():
+    rgb = np.full((60, 60, 3), 90, np.uint8)
+    assert (noisy(rgb, 0.0, 3) == rgb).all()
+    assert (noisy(rgb, 0.5, 3) == noisy(rgb, 0.5, 3)).all() and (noisy(rgb, 0.5, 3) != noisy(rgb, 0.5, 4)).any()
+    half = noisy(rgb, 0.5, 3).astype(float)
+    assert half.min() == 45 and half.max() in (172, 173)  # half of 90, and half of 255 more
+    assert abs(half.mean() - (45 + 127.5 / 2)) < 1
+    assert (noisy(rgb, 1.0, 3) == noisy(255 - rgb, 1.0, 3)).all()
 
 
 def test_larger_shares_take_those_of_smaller_ones():

@@ -37,6 +37,7 @@ EXPERIMENT = Experiment(
     (
         *ways_of("both at once", "both"), *ways_of("apart", "apart", picture_weights=(0.1, 0.5)),
         *ways_of("picture, centre", "picture", pictures="centre"),
+        Way("picture, noise", "picture", "features", pictures="noise 50"),
         Way("both at once, all missing", "both", missing=1.0, series="both at once", share=1.0),
         Way("both at once, half wrong", "both", wrong=0.5, series="both at once", share=0.5),
     ),
@@ -46,7 +47,7 @@ EXPERIMENT = Experiment(
 
 def test_an_experiment_from_training_to_document(asked, config, tmp_path, monkeypatch):
     request = Request(EXPERIMENT, config, 2, tmp_path / "work", command="python -m training.experiments small trees")
-    assert "trainings: 6 (3 variants, 2 seeds), 0 done; 21 ways to ask each" in planned(request, asked)
+    assert "trainings: 6 (3 variants, 2 seeds), 0 done; 22 ways to ask each" in planned(request, asked)
     out = tmp_path / "docs" / "small.md"
     perform(request, asked, out, lambda _: None)
     text = out.read_text()
