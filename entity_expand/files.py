@@ -159,18 +159,21 @@ def settle(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def locked(path: Path, error: type[EntityExpandError], busy: str) -> Iterator[None]:
+def locked(path: Path, busy: EntityExpandError | None = None) -> Iterator[None]:
     """Hold an exclusive lock on the file `path`; it is freed with the process, however that ends.
 
-    Raises:
-        error: Another process holds the lock; the message is `busy`.
+    Args:
+        path: The file; it and its folder are made.
+        busy: Raised if another process holds the lock; None waits for it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
         except BlockingIOError as problem:
-            raise error(busy) from problem
+            if busy is None:
+                raise
+            raise busy from problem
         yield
 
 

@@ -74,7 +74,7 @@ def index_corpus(
     root = Path(destination)
     if root.exists() and not root.is_dir():
         raise StoreError(f"{root} is a file; an index is a folder.")
-    with locked(root / ".lock", StoreError, f"Another run is indexing into {root}; wait for it to end."):
+    with locked(root / ".lock", StoreError(f"Another run is indexing into {root}; wait for it to end.")):
         return _index_into_folder(prepare(bundle, encoder, corpus, chosen), encoder, root)
 
 

@@ -30,7 +30,7 @@ def keep_fitted(index: Path | str, fitted: Fitted, *, credentials: Credentials |
         return
     root = Path(index)
     version = current_version(root)
-    with locked(root / ".lock", StoreError, f"Another run is indexing into {root}; wait for it to end."):
+    with locked(root / ".lock", StoreError(f"Another run is indexing into {root}; wait for it to end.")):
         _check(f"The index {root}", read_meta(version).bundle, fitted)
         write_fitted(version, fitted)
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,28 +12,12 @@ import numpy as np
 from tqdm import tqdm
 
 from entity_expand.errors import TrainingError
-from entity_expand.files import read_json, write_json
+from entity_expand.files import locked, read_json, write_json
 from entity_expand.types import AnyArray
 
 _SAVE_SECONDS = 20.0
 _PROGRESS_CAP = 1 << 16
 _SPARE_BYTES = 64 << 20
-
-
-@contextlib.contextmanager
-def exclusive(path: Path, *, wait: bool) -> Iterator[None]:
-    """Hold a lock file; the lock ends with the process, however that ends.
-
-    Raises:
-        TrainingError: Another process holds it, and `wait` is false.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError as problem:
-            raise TrainingError(f"Another process is at work in {path.parent}; wait for it or end it.") from problem
-        yield
 
 
 def fill(
@@ -85,7 +67,7 @@ def finished(folder: Path, build: Callable[[Path], None]) -> Path:
         folder: Where the finished arrays are.
         build: Fills the unfinished folder; must be able to go on.
     """
-    with exclusive(folder.with_name(f".{folder.name}.lock"), wait=True):
+    with locked(folder.with_name(f".{folder.name}.lock")):
         if not folder.is_dir():
             unfinished = folder.with_name(f".{folder.name}.unfinished")
             unfinished.mkdir(parents=True, exist_ok=True)

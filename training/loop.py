@@ -12,9 +12,8 @@ import torch
 
 from entity_expand.config import to_mapping
 from entity_expand.corpus import Corpus
-from entity_expand.errors import CheckpointError
-from entity_expand.files import write_json
-from training.arrays import exclusive
+from entity_expand.errors import CheckpointError, TrainingError
+from entity_expand.files import locked, write_json
 from training.checkpoint import load_checkpoint, newest
 from training.config import TrainingConfig
 from training.distributed import World, joined
@@ -89,7 +88,8 @@ def train(
 @contextlib.contextmanager
 def _alone_in(run: Path, world: World) -> Iterator[None]:
     """Hold the lock of a run and remove what a crash left, in the first process; the others wait for it."""
-    with exclusive(run / ".lock", wait=False) if world.first else contextlib.nullcontext():
+    busy = TrainingError(f"Another process is at work in {run}; wait for it or end it.")
+    with locked(run / ".lock", busy) if world.first else contextlib.nullcontext():
         if world.first:
             for left in run.glob(".step-*.part"):
                 shutil.rmtree(left)

@@ -105,7 +105,7 @@ def writing(address: Address | str, credentials: Credentials | None, settings: E
     who = holder.read_text(errors="replace") if holder.is_file() else "a process of this machine"
     with (
         reading(address, credentials, settings) as session,
-        locked(folder / ".lock", StoreBusyError, f"Another run is at work on {address}: {who}. Wait for it to end."),
+        locked(folder / ".lock", StoreBusyError(f"Another run is at work on {address}: {who}. Wait for it to end.")),
     ):
         since = datetime.now(UTC).isoformat(timespec="seconds")
         holder.write_text(f"process {os.getpid()} on {socket.gethostname()}, since {since}")

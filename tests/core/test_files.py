@@ -351,20 +351,37 @@ def test_settle_does_nothing_where_all_is_well(tmp_path: Path) -> None:
 def test_a_lock_is_held_once_and_ends_with_its_holder(tmp_path: Path) -> None:
     path = tmp_path / "new" / ".lock"
     with (
-        locked(path, StoreError, "busy"),
+        locked(path, StoreError("busy")),
         pytest.raises(StoreError, match=r"^busy$"),
-        locked(path, StoreError, "busy"),
+        locked(path, StoreError("busy")),
     ):
         pytest.fail("the body must not run")
-    with locked(path, StoreError, "busy"):
+    with locked(path, StoreError("busy")):
         pass
     body = """
-        held = files.locked(path, files.EntityExpandError, "busy")
+        held = files.locked(path, files.EntityExpandError("busy"))
         held.__enter__()
         die()"""
     killed_in(tmp_path, body)
-    with locked(tmp_path / "it", StoreError, "busy"):
+    with locked(tmp_path / "it", StoreError("busy")):
         pass
+
+
+def test_a_lock_without_an_error_is_waited_for(tmp_path: Path) -> None:
+    path, order = tmp_path / "lock", []
+
+    def second() -> None:
+        with locked(path):
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    with locked(path):
+        thread.start()
+        thread.join(0.2)
+        assert thread.is_alive()
+        order.append("first")
+    thread.join(10)
+    assert order == ["first", "second"]
 
 
 def test_reads_stop_at_the_cap(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import torch
 from entity_expand.errors import TrainingError
 from entity_expand.inputs.image import ImageConfig, load_rgb, to_pixels
 from entity_expand.inputs.text import MaskedTokenizer, TextConfig
-from training.arrays import exclusive, fill
+from training.arrays import fill
 from training.backbones import load_text
 from training.batches import Source
 from training.cache import picture_cache, text_cache
@@ -233,12 +233,3 @@ def test_filling_goes_on_where_it_stopped(tmp_path, monkeypatch):
     assert np.load(tmp_path / "a.npy").tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
     with pytest.raises(TrainingError, match="bytes free"):
         fill(tmp_path / "b.npy", (1 << 60,), "uint8", 1, compute, "test")
-
-
-def test_one_process_at_a_time(tmp_path):
-    with (
-        exclusive(tmp_path / "lock", wait=False),
-        pytest.raises(TrainingError, match="Another process"),
-        exclusive(tmp_path / "lock", wait=False),
-    ):
-        pass

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from entity_expand.cli import group
 from entity_expand.errors import CheckpointError, TrainingError
+from entity_expand.files import locked
 from entity_expand.inputs.text import MaskedTokenizer
 from training.checkpoint import load_checkpoint
 from training.config import TrainingConfig
@@ -179,6 +180,15 @@ def test_changed_inputs_change_training_and_not_measuring(corpus, settings_file,
     assert losses["plain"] == losses["zero"] != losses["changed"]
     trainers["changed"].model.load_state_dict(trainers["plain"].model.state_dict())
     assert trainers["changed"].held_out() == trainers["plain"].held_out()
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(corpus, settings_file, tmp_path):
+    config = TrainingConfig.read(settings_file(epochs=1))
+    with (
+        locked(tmp_path / "run" / ".lock"),
+        pytest.raises(TrainingError, match=r"Another process is at work in .*run; wait for it or end it"),
+    ):
+        train(config, corpus, tmp_path / "run")
 
 
 def test_paper_form_with_frozen_parts_and_drawn_samples(corpus, settings_file, tmp_path):

@@ -12,7 +12,7 @@ from typing import Any
 
 from entity_expand.config import to_mapping
 from entity_expand.corpus import Query
-from training.arrays import exclusive
+from entity_expand.files import locked
 from training.config import TrainingConfig
 from training.experiments.describe import Way
 from training.experiments.measuring import Answer
@@ -58,7 +58,7 @@ class Records:
         """Append answers; what other processes have appended meanwhile stays."""
         records = [_record(run, answer) for answer in answers]
         self._found |= {_key(record): record for record in records}
-        with exclusive(self._path, wait=True), self._path.open("a+b") as file:
+        with locked(self._path), self._path.open("a+b") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
             torn = file.read(1) not in (b"", b"\n")  # by a crash; the next line must not be torn with it
             file.write(b"\n" * torn + "".join(json.dumps(record) + "\n" for record in records).encode())

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from entity_expand.files import write_text
 
 Record: TypeAlias = Mapping[str, Any]
-_OF_EPOCHS = frozenset({"accuracy", "seconds", "pairs_per_second", "held_out", "validation"})
+_OF_EPOCHS = frozenset({"aligned", "accuracy", "seconds", "pairs_per_second", "held_out", "validation"})
 
 
 class MetricsLog:
@@ -45,7 +45,7 @@ def read_metrics(path: Path) -> tuple[dict[str, Any], ...]:
 
 
 def is_of_epoch(record: Record) -> bool:
-    """Return whether a record is of a whole epoch, not of one step."""
+    """Return whether a record is of a whole epoch or of the alignment after all of them, not of one step."""
     return not _OF_EPOCHS.isdisjoint(record)
 
 

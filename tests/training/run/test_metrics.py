@@ -43,6 +43,7 @@ def test_a_line_cut_by_a_crash_is_dropped_when_the_run_goes_on(tmp_path):
         ({"step": 3, "epoch": 1, "phase": "joint", "losses": {}, "loss": 1.0, "rate_factor": 0.5}, False),
         ({"step": 3, "epoch": 1, "loss": 1.0, "accuracy": 0.5}, True),
         ({"step": 3, "validation": {}}, True),
+        ({"step": 3, "aligned": True}, True),
         ({"step": 3}, False),
     ],
 )
