@@ -38,9 +38,9 @@ with entity_expand.Expander.open("index") as expander:
 print(report.entities, len(expansion.results), *sorted(set({blocked!r}) & {{k for k, v in sys.modules.items() if v}}))
 """
 
-TIMED_IMPORT = "import time; t = time.process_time(); import {}; print(time.process_time() - t)"
-TIMES_NUMPY = 4.0
-"""How often numpy could be imported in the time that an import or a help text may take; 2.0 to 3.2 were measured."""
+TIMED_IMPORT = "import time; t = time.process_time(); import entity_expand; print(time.process_time() - t)"
+IMPORT_SECONDS = 0.3
+HELP_SECONDS = 0.5
 TURNS = 5
 
 
@@ -59,26 +59,17 @@ def test_the_command_line_loads_no_stage_to_show_its_help() -> None:
     assert {name for name in loaded if name.partition(".")[0] in {*BLOCKED, "training", "export", "indexer"}} == set()
 
 
-# Both are held to processor time, the best of several turns, beside numpy in the same turns: machines differ, and one
-# machine is twice as slow at times.
+# Both are held to processor time, the best of several turns: a busy machine lengthens the time on the clock.
 def test_importing_is_fast() -> None:
-    taken: dict[str, list[float]] = {"entity_expand": [], "numpy": []}
-    for name in list(taken) * TURNS:
-        taken[name].append(float(run(sys.executable, "-c", TIMED_IMPORT.format(name))))
-    assert min(taken["entity_expand"]) < TIMES_NUMPY * min(taken["numpy"])
+    assert min(float(run(sys.executable, "-c", TIMED_IMPORT)) for _ in range(TURNS)) < IMPORT_SECONDS
 
 
 def test_help_is_fast() -> None:
     command = Path(sysconfig.get_path("scripts")) / "entity-expand"
-    helped, imported = [], []
+    taken = []
     for _ in range(TURNS):
-        helped.append(processor_time(str(command), "--help"))
-        imported.append(processor_time(sys.executable, "-c", "import numpy"))
-    assert min(helped) < TIMES_NUMPY * min(imported)
-
-
-def processor_time(*command: str) -> float:
-    before = os.times()
-    run(*command)
-    after = os.times()
-    return after.children_user + after.children_system - before.children_user - before.children_system
+        before = os.times()
+        assert "Usage" in run(str(command), "--help")
+        after = os.times()
+        taken.append(after.children_user + after.children_system - before.children_user - before.children_system)
+    assert min(taken) < HELP_SECONDS
