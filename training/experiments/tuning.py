@@ -77,26 +77,27 @@ def tuned(
     for rate, job in trial_jobs(experiment, base, corpus.content_hash):
         trained(job, corpus, work, say)
         trials.append(Trial(job.variant.name, rate, curve_of(job, work)))
-    best = {
-        name: max((each for each in trials if each.variant == name), key=lambda each: each.quality).rate
-        for name in _names(experiment)
-        if trials
-    }
     order = {name: place for place, name in enumerate(_names(experiment))}
-    return _at(experiment, best), sorted(trials, key=lambda each: (order[each.variant], each.rate))
+    return _at(experiment, chosen_rates(trials)), sorted(trials, key=lambda each: (order[each.variant], each.rate))
+
+
+def chosen_rates(trials: Sequence[Trial]) -> dict[str, float]:
+    """Return the rate of each variant's best trial."""
+    names = dict.fromkeys(each.variant for each in trials)
+    return {
+        name: max((each for each in trials if each.variant == name), key=lambda each: each.quality).rate
+        for name in names
+    }
 
 
 def trial_table(trials: Sequence[Trial]) -> Table:
     """Return the curves of all trials by rate; the chosen one says so."""
-    rates, names = sorted({each.rate for each in trials}), dict.fromkeys(each.variant for each in trials)
+    rates, chosen = sorted({each.rate for each in trials}), chosen_rates(trials)
     lines = []
-    for name in names:
-        own = {each.rate: each for each in trials if each.variant == name}
-        best = max(own.values(), key=lambda each: each.quality)
-        cells = [
-            f"{own[rate].curve}{'; chosen' if rate == best.rate else ''}" if rate in own else "-" for rate in rates
-        ]
-        lines.append((name, *cells))
+    for name, best in chosen.items():
+        own = {each.rate: str(each.curve) for each in trials if each.variant == name}
+        own[best] += "; chosen"
+        lines.append((name, *(own.get(rate, "-") for rate in rates)))
     text = (
         "Every variant had one training at each learning rate: MAP@10 in percent on the classes that validate, after "
         "each epoch, * at the best one. The rows above are trained at the rate that was chosen."
