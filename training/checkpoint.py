@@ -137,7 +137,9 @@ def _pointed(run: Path, pointer: str) -> Path | None:
         raise CheckpointError(f"{run / pointer} should name a checkpoint, not {name!r}.")
     folder = confined(run, name, CheckpointError)
     if not folder.is_dir():
-        raise CheckpointError(f"{run / pointer} names {name}, which is missing.")
+        raise CheckpointError(
+            f"{run / pointer} names {name}, which is missing: put it back, or delete {run} to train it anew."
+        )
     return folder
 
 

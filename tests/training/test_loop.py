@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -150,6 +151,9 @@ def test_what_does_not_fit_is_refused(corpus, settings_file, tmp_path):
         load_checkpoint(run)
     (newest / "state.json").write_text('{"format": "entity-expand checkpoint", "version": 2}')
     with pytest.raises(CheckpointError, match="version 2"):
+        load_checkpoint(run)
+    shutil.rmtree(newest)
+    with pytest.raises(CheckpointError, match=r"missing: put it back, or delete .* to train it anew"):
         load_checkpoint(run)
 
 

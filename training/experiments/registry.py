@@ -213,6 +213,8 @@ RECIPES = Experiment(
     (
         BASE,
         Variant("nothing hidden", (("data.hide_picture", 0.0), ("data.hide_text", 0.0))),
+        Variant("mostly texts", (("data.hide_picture", 0.9), ("data.hide_text", 0.1))),
+        Variant("text only", _TEXT_ONLY),
         Variant("a quarter hidden", _SHOWN),
         Variant("a quarter hidden, second views", (*_SHOWN, ("data.other_picture", 0.5))),
         Variant("a quarter hidden, wrong pictures", (*_SHOWN, ("data.wrong_picture", 0.25))),
@@ -225,7 +227,7 @@ RECIPES = Experiment(
         Variant("two text layers trained", (("text.trained_layers", 2), ("loop.backbone_learning_rate", 5e-5))),
         Variant("words hidden", (("data.hide_words", 0.15),)),
     ),
-    (*BOTH, *APART, *TEXT, *PICTURE), STRONG,
+    EVERY, STRONG,
 )  # fmt: skip
 
 ALIGNMENT = Experiment(
