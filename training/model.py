@@ -147,7 +147,7 @@ class MultiExpan(nn.Module):
         self.cluster_head = _cluster_head(wide, config.clusters)
         # Last, so that a model without them draws the same weights.
         self.words_head = WordsHead(width, cast(TextPart, text).words) if tasks and tasks.words else None
-        self.matching_head = nn.Linear(wide, 2) if tasks and tasks.matching else None
+        self.matching_head = _matching_head(wide, width) if tasks and tasks.matching else None
         similar = tasks is not None and (tasks.image_text or tasks.matching)
         self.image_text_head = ImageTextHead(width, tasks.image_text_temperature) if tasks and similar else None
 
@@ -273,6 +273,12 @@ def _joined(states: Tensor, mask: Tensor, visual: Tensor, image_present: Tensor)
 def _projection_head(width: int) -> nn.Sequential:
     inner, outer = PROJECTION
     return nn.Sequential(nn.Linear(width, inner, bias=False), nn.BatchNorm1d(inner), nn.ReLU(), nn.Linear(inner, outer))
+
+
+def _matching_head(wide: int, inner: int) -> nn.Sequential:
+    # Not one linear layer: of experts, whose h are text and picture side by side, it would be a sum over the two, which
+    # says nothing of whether they fit.
+    return nn.Sequential(nn.Linear(wide, inner), nn.GELU(), nn.Linear(inner, 2))
 
 
 def _cluster_head(width: int, clusters: int) -> nn.Sequential:

@@ -77,12 +77,16 @@ class Network:
     def projections(self, view: View, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return unit rows (B, 128) of texts, from the mask, and of pictures, from the mean of their rows.
 
+        Nothing of the other is in either: experts give the text's half of h, others the text encoder's row.
+
         Raises:
             ValueError: The model has no head for them.
         """
         if self.model.image_text_head is None:
             raise ValueError("Texts and pictures are compared by a head that this model does not have.")
-        text, picture = self.model.image_text_head(at(view.states, batch.mask_position), view.visual.mean(1))
+        apart = self.model.config.fusion == "experts"
+        told = view.h[:, : self.model.width] if apart else at(view.states, batch.mask_position)  # (B, D)
+        text, picture = self.model.image_text_head(told, view.visual.mean(1))
         return text, picture
 
     def log_probabilities(self, h: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 
 from training.backbones import load_text, load_vision
 from training.config import LoopSettings, ModelConfig, TaskSettings, TextSettings, VisionSettings
+from training.data import Batch
 from training.distributed import World
 from training.losses import instance_contrast_loss
 from training.model import MultiExpan
@@ -25,6 +26,41 @@ def network():
     vision = load_vision(VisionSettings(backbone="scratch", trained=True, size=16, widths=(4,), pool=1))
     model = MultiExpan(ModelConfig(heads=2, mlp=8, visual_layers=1, cross_layers=1, clusters=3), text, vision, 6)
     return Network(model.eval(), (torch.zeros(3, 1, 1), torch.ones(3, 1, 1)), LoopSettings())
+
+
+def _model(fusion, **tasks):
+    torch.manual_seed(0)
+    text = load_text(TextSettings(backbone="scratch", trained_layers=-1, width=8, heads=2, mlp=8, max_length=12), 30)
+    vision = load_vision(VisionSettings(backbone="scratch", trained=True, size=16, widths=(4,), pool=1))
+    config = ModelConfig(fusion=fusion, heads=2, mlp=8, visual_layers=0, cross_layers=1, clusters=3)
+    return MultiExpan(config, text, vision, 6, TaskSettings(**tasks)).eval()
+
+
+@pytest.mark.parametrize("fusion", ["cross", "experts"])
+def test_matching_can_tell_whether_two_parts_fit(fusion):
+    model = _model(fusion, matching=1.0)
+    states, mask, position = torch.randn(2, 5, 8), torch.ones(2, 5), torch.tensor([1, 2])
+    tokens, shown = torch.randn(2, 1, 4), torch.ones(2)
+    with torch.no_grad():
+        own = model.matching_head(model.fuse(states, mask, position, tokens, shown))
+        swapped = model.matching_head(model.fuse(states, mask, position, tokens.flip(0), shown))
+    # A sum of what the text and what the picture says would come to the same when two pictures change places.
+    assert (own.sum(0) - swapped.sum(0)).abs().max() > 1e-5
+
+
+def test_what_experts_compare_passes_their_own_layers():
+    model = _model("experts", image_text=1.0)
+    network = Network(model, (torch.zeros(3, 1, 1), torch.ones(3, 1, 1)), LoopSettings())
+    batch = Batch(
+        torch.randint(1, 30, (2, 5)), torch.ones(2, 5, dtype=torch.int64), torch.tensor([1, 2]), torch.randn(2, 1, 4),
+        torch.tensor([1.0, 0.0]), torch.tensor([0, 1]), torch.tensor([True, False]),
+    )  # fmt: skip
+    text, picture = network.projections(network.view(batch), batch)
+    text.sum().backward(retain_graph=True)
+    assert all(each.grad is not None for each in model.cross_transformer.parameters())
+    assert not model.visual_linear[0].weight.grad.any()
+    picture.sum().backward()
+    assert model.visual_linear[0].weight.grad.any()
 
 
 @pytest.fixture

@@ -49,7 +49,9 @@ class Way:
     Attributes:
         family: Ways of one family are candidates for one row; the classes that validate choose among them.
         shown: What the model is shown of a sample.
-        space, both_directions: How it scores.
+        space: What it scores by.
+        both_directions: λ. Cosines are the same from both sides, so here they are standardised as those of baselines
+            are, see `training.baselines.ranking`; with 0 they stay as they are.
         picture_weight: Share of the picture's feature where "apart".
         pictures: The samples' own pictures, their centres, what surrounds these, or so many percent of noise in them.
         missing, wrong: Share of the samples that lose their picture, and that get that of another entity.
@@ -71,7 +73,14 @@ class Way:
     def name(self) -> str:
         """The score in words."""
         how = f"λ = {self.both_directions:g}" if self.space == "heads" else self.space
+        if self.standardised:
+            how += f", standardised, λ = {self.both_directions:g}"
         return f"{how}, picture weight {self.picture_weight:g}" if self.shown == "apart" else how
+
+    @property
+    def standardised(self) -> bool:
+        """Whether it scores by standardised cosines."""
+        return self.space != "heads" and self.both_directions > 0
 
 
 @dataclass(frozen=True)
@@ -102,12 +111,18 @@ class Experiment:
 
 
 def ways_of(
-    family: str, shown: Shown, *, picture_weights: tuple[float, ...] = (0.25,), **others: Any
+    family: str,
+    shown: Shown,
+    *,
+    picture_weights: tuple[float, ...] = (0.25,),
+    standardised: bool = False,
+    **others: Any,
 ) -> tuple[Way, ...]:
-    """Return a family of ways with every score that it has."""
-    scores: list[tuple[Space, float]] = [("heads", 0.0), ("heads", 1.0), ("features", 0.0), ("hidden", 0.0)]
-    if shown != "both":
-        scores.append(("projections", 0.0))
+    """Return a family of ways with every score that it has; `standardised` has standardised cosines, too."""
+    cosines: tuple[Space, ...] = ("features", "hidden") if shown == "both" else ("features", "hidden", "projections")
+    scores: list[tuple[Space, float]] = [("heads", 0.0), ("heads", 1.0), *((space, 0.0) for space in cosines)]
+    if standardised:
+        scores += [(space, 1.0) for space in cosines]
     weights = picture_weights if shown == "apart" else (0.25,)
     return tuple(
         Way(family, shown, space, both, weight, **others) for weight, (space, both) in product(weights, scores)

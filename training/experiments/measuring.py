@@ -13,6 +13,8 @@ from entity_expand.errors import CorpusError, TrainingError
 from entity_expand.search.plan import ExpandSettings
 from entity_expand.search.window import SearchSettings
 from entity_expand.types import Int64
+from training.baselines.ranking import by_scores, ranked, standardised
+from training.baselines.vectors import VectorTable, centred
 from training.config import TrainingConfig, ValidationSettings
 from training.data import training_set
 from training.experiments.describe import Way
@@ -106,6 +108,8 @@ def ask_run(
     for way in ways:
         if way.space == "projections" and not trained.projects:
             found += [Answer(way, seeds, {}, len(queries)) for seeds, queries in questions.queries.items()]
+        elif way.standardised:
+            found += standardised_answers(tables.features(way), ids, way, questions)
         else:
             found += answers(tables.of(way), ids, way, questions, config.validation.search)
     return found
@@ -164,6 +168,26 @@ def answers(
         ranked = table.expanded(list(rows.values()), LENGTH, settings)
         lists = {query: tuple(ids[row] for row in each.tolist()) for query, each in zip(rows, ranked, strict=True)}
         found.append(Answer(way, seeds, lists, len(queries) - len(lists)))
+    return found
+
+
+def standardised_answers(features: EntityFeatures, ids: Sequence[str], way: Way, questions: Questions) -> list[Answer]:
+    """Rank all entities for each query by standardised cosines, as untrained baselines do.
+
+    Args:
+        features: Of the candidates.
+        ids: Of the entities, by the numbers that the features call them.
+        way: Its λ counts.
+        questions: What to ask.
+    """
+    own = tuple(ids[entity] for entity in features.entities.tolist())
+    table = standardised(VectorTable(way.name, own, centred(features.means)))
+    baseline = by_scores([table], [1.0], way.name, way.family, way.both_directions)
+    there, found = set(own), []
+    for seeds, queries in questions.queries.items():
+        known = [query for query in queries if there.issuperset(query.seeds)]
+        lists = {query: tuple(ids) for query, ids in ranked(baseline, known, LENGTH).items()}
+        found.append(Answer(way, seeds, lists, len(queries) - len(known)))
     return found
 
 

@@ -1,4 +1,7 @@
-"""Masked language modelling: words around the mention are hidden, and predicted from text and picture."""
+"""Masked language modelling: words around the mention are hidden, and predicted from the rest and from the picture.
+
+Experts, which keep the two apart, predict them from the text alone.
+"""
 
 from __future__ import annotations
 

@@ -74,6 +74,10 @@ def test_variants_can_be_left_out():
 def test_ways_have_every_score_that_they_can():
     assert [way.name for way in ways_of("b", "both")] == ["λ = 0", "λ = 1", "features", "hidden"]
     assert len(ways_of("a", "apart", picture_weights=(0.1, 0.5))) == 2 * 5
+    further = ways_of("a", "text", standardised=True)[5:]
+    assert [way.name for way in further] == [
+        f"{space}, standardised, λ = 1" for space in ("features", "hidden", "projections")
+    ]
 
 
 def test_the_base_configuration_is_a_file_of_the_package_or_what_differs_from_the_defaults():
