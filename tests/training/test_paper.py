@@ -87,6 +87,30 @@ def test_the_phases_of_the_paper_in_their_order(small, queried, tmp_path, monkey
     assert all(settings["form"] == "paper" and not tensors[1].requires_grad for tensors, settings in taught.asked)
 
 
+@pytest.mark.parametrize(
+    ("entity_weight", "instance_weight", "cluster_weight", "distilled"),
+    [(1.0, 0.0, 0.0, 0.0), (0.5, 0.5, 0.0, 0.0), (0.8, 0.0, 0.2, 0.0), (1.0, 0.0, 0.0, 0.02)],
+    ids=["mode 0", "mode 1", "mode 2", "mode 3"],
+)
+def test_the_other_modes_of_the_paper(
+    entity_weight, instance_weight, cluster_weight, distilled, small, queried, tmp_path, monkeypatch
+):
+    taught = Spy(monkeypatch, entity, "distillation_loss")
+    tasks = dataclasses.replace(
+        small.tasks, entity=entity_weight, instance=instance_weight, cluster=cluster_weight, distillation=distilled
+    )
+    train(dataclasses.replace(small, tasks=tasks), queried, tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    steps = [line for line in lines if "phase" in line]
+    weights = {"instance": instance_weight, "cluster": cluster_weight, "entity": entity_weight}
+    order = [name for name, weight in weights.items() if weight]
+    assert list(dict.fromkeys(line["phase"] for line in steps if line["epoch"] == 2)) == order
+    for line in steps:
+        assert line["loss"] == pytest.approx(weights[line["phase"]] * line["losses"][line["phase"]])
+    kept = load_checkpoint(tmp_path / "run").path / "teacher.safetensors"
+    assert bool(taught.asked) == kept.is_file() == bool(distilled)
+
+
 def test_what_is_trained_is_the_last_text_layer_and_all_above(small, queried, tmp_path):
     train(dataclasses.replace(small, loop=dataclasses.replace(small.loop, epochs=1)), queried, tmp_path / "run")
     found = load_checkpoint(tmp_path / "run")
