@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from statistics import fmean
 from typing import Literal
 
@@ -16,7 +16,7 @@ from entity_expand.types import Entity, Int64
 from training.config import ValidationSettings
 from training.table import EntityTable
 
-__all__ = ["LENGTH", "Validator", "validation_classes"]
+__all__ = ["LENGTH", "Validator", "chosen_classes", "validation_classes"]
 
 LENGTH = 100
 """Results per query, as `entity-expand evaluate` has them: the ranking of the first ten depends on it."""
@@ -46,7 +46,7 @@ class Validator:
             raise ConfigError("validation.queries is not set; name the folder of the queries, such as 'query'.")
         self._settings, self._ids = settings, [entity.id for entity in entities]
         truth = read_truth(corpus.root / settings.truth)
-        self.classes = _chosen(truth, settings)
+        self.classes = chosen_classes(truth, settings)
         self._truth = {name: truth[name] for name in self.classes}
         asked = [query for query in read_queries(corpus.root / settings.queries) if query.class_name in self.classes]
         row_of = {identifier: row for row, identifier in enumerate(self._ids)}
@@ -99,7 +99,16 @@ class Validator:
         }
 
 
-def _chosen(names: Mapping[str, object], settings: ValidationSettings) -> frozenset[str]:
+def chosen_classes(names: Collection[str], settings: ValidationSettings) -> frozenset[str]:
+    """Return the classes that validate: those that the settings name, else their share of all.
+
+    Args:
+        names: All classes.
+        settings: `classes` and `share`; `truth` is named in the error.
+
+    Raises:
+        ConfigError: They name a class that there is not.
+    """
     if not settings.classes:
         return validation_classes(names, settings.share)
     unknown = sorted(set(settings.classes) - set(names))

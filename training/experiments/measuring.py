@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from entity_expand.corpus import Corpus, Query, read_queries, read_truth, validation_classes
+from entity_expand.corpus import Corpus, Query, read_queries, read_truth
 from entity_expand.errors import CorpusError, TrainingError
 from entity_expand.search.plan import ExpandSettings
 from entity_expand.search.window import SearchSettings
@@ -22,6 +22,7 @@ from training.experiments.encoding import Trained
 from training.experiments.statistics import Truth
 from training.features import EntityFeatures, weighed
 from training.table import EntityTable, cosine_table, entity_table
+from training.validation import chosen_classes
 
 LENGTH = 100
 """Results per query, as `entity-expand evaluate` has them."""
@@ -52,6 +53,7 @@ class Questions:
         """Read the queries and the truth of a corpus, and deal out its classes as the trainer does.
 
         Raises:
+            ConfigError: The settings name a class that there is not.
             CorpusError: There are no queries, or no class is left to be reported.
         """
         queries = {
@@ -60,8 +62,7 @@ class Questions:
         if not queries:
             raise CorpusError(f"{corpus.root} has no queries; expected a folder {' or '.join(FOLDERS.values())}.")
         truth = read_truth(corpus.root / settings.truth)
-        chosen = frozenset(settings.classes) or validation_classes(truth, settings.share)
-        found = cls(queries, truth, chosen)
+        found = cls(queries, truth, chosen_classes(truth, settings))
         if not found.reported or not found.validation:
             raise CorpusError(
                 f"{len(found.validation)} classes validate and {len(found.reported)} are reported; set "

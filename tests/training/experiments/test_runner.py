@@ -13,7 +13,7 @@ from PIL import Image
 
 import training.experiments.runner as module
 from entity_expand.corpus import Corpus, read_queries, read_truth
-from entity_expand.errors import CorpusError
+from entity_expand.errors import ConfigError, CorpusError
 from entity_expand.evaluate import quality
 from training.checkpoint import load_checkpoint
 from training.config import ValidationSettings
@@ -213,6 +213,11 @@ def test_questions_need_classes_on_both_sides(asked, tmp_path):
     assert found.validation == {"d", "c"} and found.reported == {"a", "b"}
     with pytest.raises(CorpusError, match="4 classes validate and 0 are reported"):
         Questions.of(asked, ValidationSettings(queries="query", share=1.0))
+
+
+def test_classes_that_there_are_not_are_refused_as_by_the_trainer(asked):
+    with pytest.raises(ConfigError, match="names 'z', but 'gt' has the classes a, b, c, d"):
+        Questions.of(asked, ValidationSettings(queries="query", classes=("b", "z")))
 
 
 def test_a_part_of_a_corpus(asked, tmp_path):
