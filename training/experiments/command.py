@@ -92,14 +92,14 @@ def planned(request: Request, corpus: Corpus) -> list[str]:
         return lines
     questions = Questions.of(corpus, request.config.validation)
     lines.append(f"classes: {len(questions.validation)} validate, {len(questions.reported)} are reported")
-    jobs = plan(experiment, request.config, corpus.content_hash, request.seeds)
+    jobs = plan(experiment, request.config, corpus, request.seeds)
     lines += [f"- {variant.name}: {variant.described}" for variant in experiment.variants]
     factor = 1
     if experiment.kind == "domains":
         halves = halves_of(corpus, questions.truth, request.domains or read_domains(corpus))
         lines += [f"- half: {half.name}, {len(half.classes)} classes, {len(half.members)} entities" for half in halves]
         factor = 3
-    jobs += [job for _, job in trial_jobs(experiment, request.config, corpus.content_hash)]
+    jobs += [job for _, job in trial_jobs(experiment, request.config, corpus)]
     if experiment.rates:
         lines.append(f"trials: each variant at {', '.join(f'{rate:g}' for rate in experiment.rates)}")
     keys = {job.key for job in jobs}
@@ -154,7 +154,7 @@ def _rows(request: Request, corpus: Corpus, questions: Questions, say: Say) -> l
         domains = request.domains or read_domains(corpus)
         return domain_rows(experiment, request.config, corpus, questions, work, request.seeds, domains, say)
     untrained = baseline_results(experiment, request.config, corpus, questions, work, request.checkpoints)
-    jobs = plan(experiment, request.config, corpus.content_hash, request.seeds)
+    jobs = plan(experiment, request.config, corpus, request.seeds)
     return rows_of(experiment, measured(experiment, jobs, corpus, questions, work, say), untrained, questions)
 
 
@@ -163,7 +163,7 @@ def _jobs(request: Request, corpus: Corpus, questions: Questions) -> list[Job]:
     if experiment.kind == "domains":
         halves = halves_of(corpus, questions.truth, request.domains or read_domains(corpus))
         return domain_jobs(experiment, config, corpus, halves, request.work, request.seeds)
-    return plan(experiment, config, corpus.content_hash, request.seeds)
+    return plan(experiment, config, corpus, request.seeds)
 
 
 def shown(experiment: Experiment, rows: Sequence[Row], corpus: Corpus) -> tuple[list[Table], list[Panel]]:

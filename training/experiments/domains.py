@@ -20,7 +20,7 @@ from training.experiments.describe import Experiment, Way
 from training.experiments.encoding import Trained
 from training.experiments.measuring import LENGTH, Questions, Tables, answers
 from training.experiments.parts import write_part
-from training.experiments.records import run_key
+from training.experiments.records import data_hash, run_key
 from training.experiments.rows import BASELINE, Row
 from training.experiments.runner import Job, Say, plan, trained
 from training.experiments.statistics import Lists, Truth, of_classes
@@ -106,7 +106,7 @@ def domain_rows(
     The candidates of a half are all entities but those of the other, for all models and baselines alike.
     """
     halves, found = halves_of(corpus, questions.truth, domains), []
-    everywhere = plan(experiment, base, corpus.content_hash, seeds)
+    everywhere = plan(experiment, base, corpus, seeds)
     for target, other in (halves, halves[::-1]):
         asked = replace(
             questions,
@@ -119,7 +119,7 @@ def domain_rows(
         part = _part(corpus, base, other, work)
         lists: dict[tuple[str, str], dict[int, dict[int, Lists]]] = {}
         with Corpus.open(part, per_mention=base.data.per_mention) as half:
-            for job, near in zip(everywhere, plan(experiment, base, half.content_hash, seeds), strict=True):
+            for job, near in zip(everywhere, plan(experiment, base, half, seeds), strict=True):
                 for label, tables in (
                     (ALL, _within(job, corpus, candidates, experiment.ways, work, say)),
                     (OTHER, _across(near, half, corpus, candidates, experiment.ways, work, say)),
@@ -138,16 +138,19 @@ def domain_jobs(
     experiment: Experiment, base: TrainingConfig, corpus: Corpus, halves: tuple[Half, Half], work: Path, seeds: int
 ) -> list[Job]:
     """Return all trainings: on all, and on each half, whose variants are called after it."""
-    found = plan(experiment, base, corpus.content_hash, seeds)
+    found = plan(experiment, base, corpus, seeds)
     for half in halves:
         with Corpus.open(_part(corpus, base, half, work), per_mention=base.data.per_mention) as part:
-            for job in plan(experiment, base, part.content_hash, seeds):
+            for job in plan(experiment, base, part, seeds):
                 found.append(replace(job, variant=replace(job.variant, name=f"trained on {half.name}")))
     return found
 
 
 def _part(corpus: Corpus, base: TrainingConfig, half: Half, work: Path) -> Path:
-    return write_part(corpus, work / "parts" / run_key(base, corpus.content_hash + half.name), half.members)
+    # Which classes validate in a part is dealt out among its own, so that it depends on all queries and all truth.
+    whole = data_hash(corpus, replace(base.validation, classes=(), share=1.0))
+    key = run_key(base, f"{whole} {' '.join(sorted(half.members))}")
+    return write_part(corpus, work / "parts" / key, half.members)
 
 
 def _within(

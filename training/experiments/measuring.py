@@ -79,13 +79,13 @@ class Answer:
         way: How the model was asked.
         seeds: Per query.
         lists: Ids by query, best first, without the seeds.
-        left_out: How many queries have a seed that the way shows nothing of; all, if the model has no such space.
+        left_out: The queries with a seed that the way shows nothing of; all, if the model has no such space.
     """
 
     way: Way
     seeds: int
     lists: Mapping[Query, tuple[str, ...]]
-    left_out: int
+    left_out: tuple[Query, ...]
 
 
 def ask_run(
@@ -108,7 +108,7 @@ def ask_run(
     found = []
     for way in ways:
         if way.space == "projections" and not trained.projects:
-            found += [Answer(way, seeds, {}, len(queries)) for seeds, queries in questions.queries.items()]
+            found += [Answer(way, seeds, {}, queries) for seeds, queries in questions.queries.items()]
         elif way.standardised:
             found += standardised_answers(tables.features(way), ids, way, questions)
         else:
@@ -168,7 +168,7 @@ def answers(
             raise TrainingError(f"No query of {seeds} seeds can be asked by {way.family!r}: no seed has any features.")
         ranked = table.expanded(list(rows.values()), LENGTH, settings)
         lists = {query: tuple(ids[row] for row in each.tolist()) for query, each in zip(rows, ranked, strict=True)}
-        found.append(Answer(way, seeds, lists, len(queries) - len(lists)))
+        found.append(Answer(way, seeds, lists, tuple(query for query in queries if query not in lists)))
     return found
 
 
@@ -188,7 +188,7 @@ def standardised_answers(features: EntityFeatures, ids: Sequence[str], way: Way,
     for seeds, queries in questions.queries.items():
         known = [query for query in queries if there.issuperset(query.seeds)]
         lists = {query: tuple(ids) for query, ids in ranked(baseline, known, LENGTH).items()}
-        found.append(Answer(way, seeds, lists, len(queries) - len(known)))
+        found.append(Answer(way, seeds, lists, tuple(query for query in queries if query not in lists)))
     return found
 
 

@@ -5,23 +5,45 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 from entity_expand.config import to_mapping
-from entity_expand.corpus import Query
+from entity_expand.corpus import Corpus, Query, read_queries, read_truth
 from entity_expand.files import locked
-from training.config import TrainingConfig
+from training.config import TrainingConfig, ValidationSettings
 from training.experiments.describe import Way
-from training.experiments.measuring import Answer
+from training.experiments.measuring import FOLDERS, Answer
+from training.validation import chosen_classes
 
 
-def run_key(config: TrainingConfig, corpus_hash: str) -> str:
-    """Return what names the run of a configuration on a corpus: equal ones are trained once for all experiments."""
-    whole = json.dumps([to_mapping(config), corpus_hash], sort_keys=True)
-    return hashlib.sha256(whole.encode()).hexdigest()[:16]
+def data_hash(corpus: Corpus, settings: ValidationSettings) -> str:
+    """Return a hash of what a training reads: a corpus, and the queries and the truth of the classes that validate.
+
+    Args:
+        corpus: Its content hash covers neither queries nor truth.
+        settings: Where these are, and which classes validate.
+
+    Raises:
+        ConfigError: The settings name a class that there is not.
+        CorpusError: A folder cannot be read.
+    """
+    truth = read_truth(corpus.root / settings.truth)
+    members = {name: sorted(truth[name]) for name in chosen_classes(truth, settings)}
+    queries = read_queries(corpus.root / (settings.queries or FOLDERS[3]))
+    asked = [astuple(query) for query in queries if query.class_name in members]
+    return _hash([corpus.content_hash, members, asked])
+
+
+def run_key(config: TrainingConfig, data: str) -> str:
+    """Return what names the run of a configuration on data: equal ones are trained once for all experiments."""
+    return _hash([to_mapping(config), data])[:16]
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -49,10 +71,18 @@ class Records:
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
         self._found = {key: record for key, record in map(_parsed, lines) if key}
 
-    def answers(self, run: str, way: Way) -> list[Answer]:
-        """Return what was measured of a run in a way; nothing if it was not."""
-        kept = [record for key, record in self._found.items() if key[:2] == (run, _way_key(way))]
-        return [_answer(record, way) for record in kept]
+    def answers(self, run: str, way: Way, queries: Mapping[int, Sequence[Query]]) -> list[Answer]:
+        """Return what was measured of a run in a way; nothing unless it is of exactly these queries.
+
+        Args:
+            run: Key of the run.
+            way: How the model was asked.
+            queries: By number of seeds.
+        """
+        records = [self._found.get((run, _way_key(way), seeds)) for seeds in queries]
+        found = [_answer(record, way) for record in records if record is not None]
+        measured = {each.seeds: {*each.lists, *each.left_out} for each in found}
+        return found if measured == {seeds: set(asked) for seeds, asked in queries.items()} else []
 
     def add(self, run: str, answers: Sequence[Answer]) -> None:
         """Append answers; what other processes have appended meanwhile stays."""
@@ -73,9 +103,9 @@ def _way_key(way: Way) -> str:
 
 
 def _record(run: str, answer: Answer) -> dict[str, Any]:
-    lists = [[query.class_name, query.number, query.seeds, ids] for query, ids in answer.lists.items()]
-    about = {"run": run, "way": _way_key(answer.way), "seeds": answer.seeds, "left_out": answer.left_out}
-    return {**about, "lists": lists}
+    left_out = [astuple(query) for query in answer.left_out]
+    lists = [[*astuple(query), ids] for query, ids in answer.lists.items()]
+    return {"run": run, "way": _way_key(answer.way), "seeds": answer.seeds, "left_out": left_out, "lists": lists}
 
 
 def _key(record: Mapping[str, Any]) -> tuple[str, str, int]:
@@ -91,6 +121,6 @@ def _parsed(line: str) -> tuple[tuple[str, str, int] | None, dict[str, Any]]:
 
 
 def _answer(record: Mapping[str, Any], way: Way) -> Answer:
-    rows: Iterable[Any] = record["lists"]
-    lists = {Query(name, number, tuple(seeds)): tuple(ids) for name, number, seeds, ids in rows}
-    return Answer(way, record["seeds"], lists, record["left_out"])
+    lists = {Query(name, number, tuple(seeds)): tuple(ids) for name, number, seeds, ids in record["lists"]}
+    left_out = tuple(Query(name, number, tuple(seeds)) for name, number, seeds in record["left_out"])
+    return Answer(way, record["seeds"], lists, left_out)

@@ -111,7 +111,7 @@ def _model_candidates(
         lists = {seeds: {seed: each.lists for seed, each in own.items()} for seeds, own in answers.items() if own}
         if not any(lists.values()):
             continue  # the model has no such space
-        left_out = max(each.left_out for own in answers.values() for each in own.values())
+        left_out = max(len(each.left_out) for own in answers.values() for each in own.values())
         yield _Candidate(way.name, lists, way, left_out)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 from entity_expand.corpus import Corpus
@@ -14,7 +15,7 @@ from training.config import TrainingConfig
 from training.data import training_set
 from training.experiments.describe import Experiment, Variant, trained_config
 from training.experiments.measuring import LENGTH, Answer, Questions, ask_run
-from training.experiments.records import Records, Result, run_key
+from training.experiments.records import Records, Result, data_hash, run_key
 from training.experiments.statistics import Lists
 from training.loop import train
 
@@ -47,20 +48,21 @@ class BaselineResult:
     lists: dict[int, Lists]
 
 
-def plan(experiment: Experiment, base: TrainingConfig, corpus_hash: str, seeds: int) -> list[Job]:
+def plan(experiment: Experiment, base: TrainingConfig, corpus: Corpus, seeds: int) -> list[Job]:
     """Return all trainings of an experiment; those that are equal to others of this or another one have their keys.
 
     Raises:
-        ConfigError: A variant changes what there is not.
+        ConfigError: A variant changes what there is not, or a class that should validate is not there.
+        CorpusError: The queries or the truth that validate cannot be read.
         TrainingError: `seeds` is below 1.
     """
     if seeds < 1:
         raise TrainingError(f"{seeds} seeds of randomness were asked for; at least 1 is needed, 3 for an interval.")
-    found = []
+    hashed, found = cache(partial(data_hash, corpus)), []  # reading the files for each job would take seconds
     for variant in experiment.variants:
         for seed in range(base.loop.seed, base.loop.seed + seeds):
             config = trained_config(base, variant, seed)
-            found.append(Job(variant, seed, config, run_key(config, corpus_hash)))
+            found.append(Job(variant, seed, config, run_key(config, hashed(config.validation))))
     return found
 
 
@@ -82,7 +84,7 @@ def trained(job: Job, corpus: Corpus, work: Path, say: Say) -> Path:
 def measured(
     experiment: Experiment, jobs: Sequence[Job], corpus: Corpus, questions: Questions, work: Path, say: Say
 ) -> list[Result]:
-    """Train and ask all jobs; what has been measured before is read.
+    """Train and ask all jobs; what has been measured before of the same queries is read.
 
     Args:
         experiment: Its ways.
@@ -92,15 +94,16 @@ def measured(
         work: Folder for runs, caches and results; others may share it.
         say: Receives lines about the progress.
     """
-    records, found = Records(work / "results.jsonl"), []
+    records, queries, found = Records(work / "results.jsonl"), questions.queries, []
     for job in jobs:
-        open_ways = [way for way in experiment.ways if not records.answers(job.key, way)]
+        open_ways = [way for way in experiment.ways if not records.answers(job.key, way, queries)]
         if open_ways:
             run = trained(job, corpus, work, say)
             say(f"asking {job.variant.name!r}, seed {job.seed}, in {len(open_ways)} ways")
             records.add(job.key, ask_run(run, job.config, corpus, open_ways, questions, work / "cache"))
         for way in experiment.ways:
-            found += [Result(job.key, job.variant.name, job.seed, each) for each in records.answers(job.key, way)]
+            answers = records.answers(job.key, way, queries)
+            found += [Result(job.key, job.variant.name, job.seed, each) for each in answers]
     return found
 
 

@@ -46,12 +46,12 @@ class Trial:
         return max(point.quality for point in self.curve.points)
 
 
-def trial_jobs(experiment: Experiment, base: TrainingConfig, corpus_hash: str) -> list[tuple[float, Job]]:
+def trial_jobs(experiment: Experiment, base: TrainingConfig, corpus: Corpus) -> list[tuple[float, Job]]:
     """Return the trial of every variant at each of the experiment's rates, all with the first seed."""
     return [
         (rate, job)
         for rate in experiment.rates
-        for job in plan(_at(experiment, dict.fromkeys(_names(experiment), rate)), base, corpus_hash, 1)
+        for job in plan(_at(experiment, dict.fromkeys(_names(experiment), rate)), base, corpus, 1)
     ]
 
 
@@ -74,7 +74,7 @@ def tuned(
         TrainingError: A trial has no validation.
     """
     trials = []
-    for rate, job in trial_jobs(experiment, base, corpus.content_hash):
+    for rate, job in trial_jobs(experiment, base, corpus):
         trained(job, corpus, work, say)
         trials.append(Trial(job.variant.name, rate, curve_of(job, work)))
     order = {name: place for place, name in enumerate(_names(experiment))}

@@ -36,5 +36,14 @@ def asked(asked_folder):
 
 
 @pytest.fixture
+def copied(asked_folder, tmp_path):
+    """A copy of the trees and their queries that a test may edit."""
+    from entity_expand.corpus import Corpus
+
+    with Corpus.open(shutil.copytree(asked_folder, tmp_path / "trees")) as opened:
+        yield opened
+
+
+@pytest.fixture
 def config(settings_file):
     return TrainingConfig.read(settings_file(1))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from entity_expand.errors import ConfigError
@@ -32,21 +34,22 @@ CONFIGS = {name: "pooled" if name == "alignment" else "tiny-cupl" for name in EX
 
 
 @pytest.mark.parametrize("name", sorted(EXPERIMENTS))
-def test_every_experiment_fits_the_settings(name):
+def test_every_experiment_fits_the_settings(name, asked):
     experiment = experiment_named(name)
-    jobs = plan(experiment, config_named(CONFIGS[name]), "hash", 3)
+    jobs = plan(experiment, config_named(CONFIGS[name]), asked, 3)
     assert len(jobs) == 3 * len(experiment.variants)
     assert len({each.name for each in experiment.variants}) == len(experiment.variants)
     assert len(set(experiment.ways)) == len(experiment.ways)
     assert {job.seed for job in jobs} == ({0, 1, 2} if jobs else set())
 
 
-def test_equal_trainings_have_one_key():
+def test_equal_trainings_have_one_key(asked):
     base = config_named("tiny-cupl")
     names = ("modality", "seeds", "classes", "objectives")
-    keys = {name: {job.key for job in plan(EXPERIMENTS[name], base, "hash", 3)} for name in names}
+    keys = {name: {job.key for job in plan(EXPERIMENTS[name], base, asked, 3)} for name in names}
     assert keys["modality"] == keys["seeds"] == keys["classes"] < keys["objectives"]
-    assert keys["modality"].isdisjoint({job.key for job in plan(EXPERIMENTS["modality"], base, "other", 3)})
+    other = SimpleNamespace(root=asked.root, content_hash="other")
+    assert keys["modality"].isdisjoint({job.key for job in plan(EXPERIMENTS["modality"], base, other, 3)})
 
 
 def test_all_four_tasks_say_that_their_weights_are_not_those_of_the_paper():

@@ -108,7 +108,7 @@ def test_other_objectives(asked, config, tmp_path):
 
 def test_a_model_is_validated_by_the_projections_that_it_is_asked_by(asked, config, tmp_path):
     """Or its best epoch would be chosen by a part of the network that its objective does not train."""
-    (job,) = plan(replace(OBJECTIVES, variants=(CLIP_STYLE,)), config, asked.content_hash, 1)
+    (job,) = plan(replace(OBJECTIVES, variants=(CLIP_STYLE,)), config, asked, 1)
     run = trained(job, asked, tmp_path, lambda _: None)
     epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     (validated,) = [each["validation"]["map@10"] for each in epochs if "validation" in each]
@@ -123,7 +123,7 @@ def test_a_model_is_validated_by_the_projections_that_it_is_asked_by(asked, conf
 
 
 def test_an_interrupted_run_goes_on(asked, config, tmp_path):
-    (job,) = plan(replace(EXPERIMENT, variants=EXPERIMENT.variants[:1]), config, asked.content_hash, 1)
+    (job,) = plan(replace(EXPERIMENT, variants=EXPERIMENT.variants[:1]), config, asked, 1)
     run = trained(job, asked, tmp_path, lambda _: None)
     (run / "finished.json").unlink()
     said: list[str] = []
@@ -135,7 +135,7 @@ def test_an_interrupted_run_goes_on(asked, config, tmp_path):
 def model(asked, config, tmp_path):
     """A model of the trees, and its samples."""
     settings = trained_config(config, Variant("base"), 0)
-    (job,) = plan(replace(EXPERIMENT, variants=(Variant("base"),)), config, asked.content_hash, 1)
+    (job,) = plan(replace(EXPERIMENT, variants=(Variant("base"),)), config, asked, 1)
     assert job.config == settings
     run = trained(job, asked, tmp_path, lambda _: None)
     data = training_set(asked, settings.data)

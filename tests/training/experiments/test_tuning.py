@@ -46,7 +46,7 @@ def test_each_variant_gets_its_own_best_rate_after_as_many_trials(asked, config,
     found, trials = tuned(EXPERIMENT, config, asked, tmp_path, lambda _: None)
     assert sorted(measured) == sorted((*key, config.loop.seed) for key in QUALITY)
     assert [(each.variant, each.rate, each.quality) for each in trials] == [(*key, QUALITY[key]) for key in QUALITY]
-    rates = {job.variant.name: job.config.loop.learning_rate for job in plan(found, config, "corpus", 2)}
+    rates = {job.variant.name: job.config.loop.learning_rate for job in plan(found, config, asked, 2)}
     assert rates == {"base": 5e-3, "text": 1e-3}
     assert replace(found, variants=EXPERIMENT.variants) == EXPERIMENT
 
@@ -55,7 +55,7 @@ def test_without_rates_nothing_is_tried(asked, config, tmp_path, measured):
     plain = replace(EXPERIMENT, rates=())
     assert tuned(plain, config, asked, tmp_path, lambda _: None) == (plain, [])
     assert measured == []
-    assert trial_jobs(plain, config, "corpus") == []
+    assert trial_jobs(plain, config, asked) == []
 
 
 def test_the_table_has_every_curve_and_marks_the_choice():
@@ -84,7 +84,7 @@ def test_a_document_has_the_trials_and_what_was_trained_at_the_chosen_rates(aske
     text = out.read_text()
     assert "## Trials" in text
     chosen = {}
-    for rate, job in trial_jobs(EXPERIMENT, config, asked.content_hash):
+    for rate, job in trial_jobs(EXPERIMENT, config, asked):
         records = map(json.loads, (folder_of(job, request.work) / "metrics.jsonl").read_text().splitlines())
         quality = max(each["validation"]["map@10"] for each in records if "validation" in each)
         chosen[job.variant.name] = max(chosen.get(job.variant.name, (-1.0, 0.0)), (quality, -rate))
