@@ -28,7 +28,8 @@ class Row:
         lists: Of the classes that are reported, by seeds per query, then by seed of the training.
         truth: Members of the classes.
         point: The variant and the way, of a row of a model.
-        left_out: How many queries could not be asked.
+        left_out: How many queries of the classes that are reported could not be asked, for the number of seeds with
+            most of them.
         about: What is asked about where rows differ in it.
     """
 
@@ -111,7 +112,11 @@ def _model_candidates(
         lists = {seeds: {seed: each.lists for seed, each in own.items()} for seeds, own in answers.items() if own}
         if not any(lists.values()):
             continue  # the model has no such space
-        left_out = max(len(each.left_out) for own in answers.values() for each in own.values())
+        left_out = max(
+            sum(query.class_name in questions.reported for query in each.left_out)
+            for own in answers.values()
+            for each in own.values()
+        )
         yield _Candidate(way.name, lists, way, left_out)
 
 

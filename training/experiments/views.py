@@ -37,7 +37,7 @@ def quality_table(rows: Sequence[Row], experiment: Experiment) -> Table:
         cells = [cell(row.estimate(each, cut)) for each in seeds for cut in (10, 20)]
         if reference is not None:
             cells += ["-" if row is reference else signed(row.less(reference, each)) for each in seeds]
-        lines.append((row.name, row.chosen, str(row.candidates), *cells))
+        lines.append((row.name, _asked_by(row), str(row.candidates), *cells))
     if compared:
         head += [f"{each} seeds, difference" for each in seeds]
     text = (
@@ -45,10 +45,17 @@ def quality_table(rows: Sequence[Row], experiment: Experiment) -> Table:
         'of the 95 % interval over trainings. "Asked by" is the best of so many candidates on the classes that '
         "validate."
     )
+    if any(row.left_out for row in rows):
+        text += " Left out are queries with a seed that the model is shown nothing of."
     for first in experiment.variants[:1]:
         text += f" Differences of MAP@10 are to the row of the same kind of {first.name!r}, paired by seed"
         text += ", of other kinds to its row of both at once." if any(row.variant == BASELINE for row in rows) else "."
     return Table("Quality", text, tuple(head), tuple(lines))
+
+
+def _asked_by(row: Row) -> str:
+    left_out = f"({row.left_out} {'query' if row.left_out == 1 else 'queries'} left out)" if row.left_out else ""
+    return f"{row.chosen} {left_out}".strip()
 
 
 def cell(found: Estimate | None) -> str:
