@@ -1,6 +1,6 @@
 """Positives and hard negatives from the model's own expanded lists (NOTES.md section 7).
 
-No class label is opened or used here, but under `oracle`.
+With seeds "entities" no class label is opened or used here, but under `oracle`. Queries tell members of their classes.
 """
 
 from __future__ import annotations

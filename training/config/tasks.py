@@ -73,12 +73,14 @@ class TaskSettings:
 
 @dataclass(frozen=True)
 class MiningSettings:
-    """Pairs from the model's own expanded lists. No class label is read, but by `oracle`.
+    """Pairs from the model's own expanded lists. No class label is read by seeds "entities" without `oracle`.
 
     Ranks are given in multiples of the class size, so that the same settings fit small and large vocabularies.
 
     Attributes:
         seeds: "entities" grows one list from every trained entity; "queries" one from each query, as the paper does.
+            The seeds of a query count as of one class: training is told some members of each class that has queries,
+            so never report such a model on these classes.
         queries: Folder with queries, relative to the corpus; for "queries" and `oracle`.
         class_size: Guessed number of members of a class; None = V / (model.clusters - 1), as in the paper.
         positives: How many ranks of the top count as of one class; the paper has 5.

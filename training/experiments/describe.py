@@ -147,6 +147,17 @@ def changed(config: TrainingConfig, changes: Changes | Mapping[str, Value]) -> T
 
 
 def trained_config(base: TrainingConfig, variant: Variant, seed: int) -> TrainingConfig:
-    """Return the configuration of one training: the best epoch is chosen on the classes that validate."""
+    """Return the configuration of one training: the best epoch is chosen on the classes that validate.
+
+    Raises:
+        ConfigError: A change does not fit, or contrasts would learn from the queries that are reported.
+    """
     validation = {} if base.validation.queries is not None else {"validation.queries": "query"}
-    return changed(base, {**validation, **dict(variant.changes), "loop.seed": seed})
+    found = changed(base, {**validation, **dict(variant.changes), "loop.seed": seed})
+    if found.tasks.contrasts and found.mining.seeds == "queries":
+        raise ConfigError(
+            f"{variant.name!r} would be trained with mining.seeds = 'queries': the seeds of a query count as of one "
+            "class, those of the classes that are reported too, so their numbers would be too good. Set mining.seeds = "
+            "'entities'."
+        )
+    return found

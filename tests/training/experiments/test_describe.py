@@ -61,6 +61,15 @@ def test_all_four_tasks_say_that_their_weights_are_not_those_of_the_paper():
         assert weights != papers and said in experiment_named(name).question
 
 
+def test_contrasts_never_learn_from_the_queries_that_are_reported():
+    paper, base = config_named("paper"), Variant("base")
+    with pytest.raises(ConfigError, match=r"'base' would be trained .* Set mining\.seeds = 'entities'\."):
+        trained_config(paper, base, 0)
+    assert trained_config(changed(paper, {"mining.seeds": "entities"}), base, 0).tasks.contrasts
+    masked = Variant("masked entities alone", (("tasks.instance", 0.0), ("tasks.cluster", 0.0)))
+    assert trained_config(paper, masked, 0).mining.seeds == "queries"  # without contrasts nothing is mined
+
+
 def test_unknown_names():
     with pytest.raises(ConfigError, match="modality"):
         experiment_named("modalities")
