@@ -74,7 +74,7 @@ class Aligner:
         ]
 
     def _moments_of(self, shown: Shown, block: slice) -> Moments:
-        rows, counts = chosen_samples(self._samples, shown, None, 0)
+        rows, counts = chosen_samples(self._samples, shown)
         size, vocabulary = block.stop - block.start, self._model.vocabulary
         sums, plain = np.zeros((vocabulary, size)), np.zeros((vocabulary, size))
         gram = np.zeros((size, size))

@@ -145,7 +145,7 @@ def _write_states(folder: Path, encoder: TextEncoder, tokenizer: MaskedTokenizer
         ids, mask, _ = plain.padded(items)
         with torch.no_grad():
             rows = encoder.lower(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
-        half = _half(rows)
+        half = in_half(rows)
         for row, item in enumerate(items.tolist()):
             states[offsets[item] : offsets[item + 1]] = half[row, : offsets[item + 1] - offsets[item]]
 
@@ -183,7 +183,7 @@ def _write_pictures(folder: Path, paths: Sequence[Path], config: ImageConfig, ba
             return
         pixels = torch.from_numpy(np.stack([to_pixels(rgb, config) for rgb in whole])).to(tensor.device)
         with torch.no_grad():
-            values[chosen] = _half(backbone(pixels))  # (block, P, C)
+            values[chosen] = in_half(backbone(pixels))  # (block, P, C)
 
     inner = (backbone.count, backbone.width) if backbone.frozen else (3, config.size, config.size)
     dtype = "float16" if backbone.frozen else "uint8"
@@ -199,7 +199,12 @@ def _pixels(path: Path, config: ImageConfig) -> UInt8 | None:
         return None
 
 
-def _half(rows: torch.Tensor) -> AnyArray:
+def in_half(rows: torch.Tensor) -> AnyArray:
+    """Return what a frozen backbone gave, of any shape, as float16.
+
+    Raises:
+        TrainingError: A number is not finite, or too large for half precision.
+    """
     half = rows.float().cpu().numpy().astype(np.float16)
     if not np.isfinite(half).all():
         raise TrainingError("A frozen backbone gave numbers that half precision cannot hold; check its weights.")

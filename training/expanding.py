@@ -113,7 +113,7 @@ class Expanding:
         loop, weight = self._config.loop, self._config.validation.picture_weight
         with evaluating(self._network.model):
             return entity_features(
-                encode, self._samples, shown, picture_weight=weight, batch_size=max(64, loop.batch_size), seed=loop.seed
+                encode, self._samples, shown, picture_weight=weight, batch_size=max(64, loop.batch_size)
             )
 
     def _feature(self, rows: Int64, hide_picture: Bool, hide_text: Bool) -> Tensor:

@@ -17,7 +17,6 @@ from entity_expand.types import AnyArray, Bool, Float32, Int64
 
 Shown: TypeAlias = Literal["text", "picture", "both", "apart"]
 """What the model is shown of a sample; "apart": each alone, the two features averaged."""
-_CAP = 21
 
 
 class Encode(Protocol):
@@ -69,9 +68,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def entity_features(
-    encode: Encode, samples: Samples, shown: Shown, *, picture_weight: float = 0.25, batch_size: int = 256,
-    most: int | None = None, seed: int = 0,
-) -> EntityFeatures:  # fmt: skip
+    encode: Encode, samples: Samples, shown: Shown, *, picture_weight: float = 0.25, batch_size: int = 256
+) -> EntityFeatures:
     """Return the mean feature of each entity over its samples, as an index of them would have it.
 
     Args:
@@ -81,8 +79,6 @@ def entity_features(
             means; an entity that has only one of them gets that one.
         picture_weight: Share of the picture where "apart".
         batch_size: Samples per call of `encode`.
-        most: Most samples of each entity, drawn by `seed`; None takes all.
-        seed: Of that draw.
 
     Returns:
         Means that are summed in float64, in an order that depends on nothing but the arguments.
@@ -95,7 +91,7 @@ def entity_features(
         wanted = {"text": 1.0 - picture_weight, "picture": picture_weight}
     parts: list[tuple[Int64, AnyArray, float]] = []
     for part, weight in wanted.items():
-        rows, counts = chosen_samples(samples, part, most, seed)
+        rows, counts = chosen_samples(samples, part)
         if len(rows):
             sums, own = _sums(encode, samples.labels, rows, counts, part, batch_size)
             here = np.flatnonzero(own)
@@ -125,18 +121,13 @@ def _averaged(parts: Sequence[tuple[Int64, AnyArray, float]]) -> EntityFeatures:
     return EntityFeatures(entities, (total / weights).astype(np.float32))
 
 
-def chosen_samples(samples: Samples, shown: Shown, most: int | None, seed: int) -> tuple[Int64, Int64]:
+def chosen_samples(samples: Samples, shown: Shown) -> tuple[Int64, Int64]:
     """Return the samples to encode, by entity, and for how many each of them counts, (k,) each."""
     keep = np.ones(len(samples.labels), dtype=np.bool_)
     if shown != "both":
         keep = samples.has_text if shown == "text" else samples.picture_of >= 0
     rows = np.flatnonzero(keep)
-    if most is not None:
-        rows = np.random.default_rng((seed, _CAP)).permutation(rows)
     rows = rows[np.argsort(samples.labels[rows], kind="stable")]
-    if most is not None and len(rows):
-        starts = np.flatnonzero(np.diff(samples.labels[rows], prepend=-1))
-        rows = rows[np.arange(len(rows)) - np.repeat(starts, np.diff(starts, append=len(rows))) < most]
     if shown != "picture":
         return rows, np.ones(len(rows), dtype=np.int64)
     # Without their texts, samples of an entity that share a picture are the same.

@@ -26,16 +26,14 @@ class MiningSeeds:
     """What lists are grown from, and the truth that an oracle has; entities are rows of the head.
 
     Attributes:
-        sets: One array (S,) int64 per query; () where every entity has its own list.
+        sets: One array (S,) int64 per query, its trained seeds; () where every entity has its own list.
         class_names: The class of each query.
         classes: Members of each class; None without an oracle.
-        untrained: How many seeds of queries are not trained and were left out.
     """
 
     sets: tuple[Int64, ...] = ()
     class_names: tuple[str, ...] = ()
     classes: Mapping[str, frozenset[int]] | None = None
-    untrained: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,10 +73,7 @@ def mining_seeds(root: Path, entities: Sequence[Entity], settings: MiningSetting
     kept: list[tuple[Query, Int64]] = [pair for pair in zip(queries, rows, strict=True) if len(pair[1])]
     if not kept:
         raise TrainingError(f"No query of {root / settings.queries} has a trained seed; set mining.seeds = 'entities'.")
-    untrained = sum(len(query.seeds) for query in queries) - sum(map(len, rows))
-    return MiningSeeds(
-        tuple(each for _, each in kept), tuple(query.class_name for query, _ in kept), classes, untrained
-    )
+    return MiningSeeds(tuple(each for _, each in kept), tuple(query.class_name for query, _ in kept), classes)
 
 
 def rank_range(settings: MiningSettings, clusters: int, vocabulary: int, ranked: int) -> RankRange:

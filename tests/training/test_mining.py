@@ -164,7 +164,6 @@ def test_untrained_seeds_are_left_out(clusters, folder) -> None:
     settings = MiningSettings(seeds="queries", queries="other")
     seeds = mining_seeds(folder, ENTITIES, settings)
     assert [each.tolist() for each in seeds.sets] == [[1, 2], [3]]
-    assert seeds.untrained == 2
     kept = np.arange(2, 40)
     table = entity_table(EntityFeatures(kept, clusters.means[kept]), clusters.head)
     assert [own[0] for own in mine(table, settings, 5, seeds).positives] == [2, 3]

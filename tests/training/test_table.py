@@ -104,26 +104,6 @@ def test_batches_change_nothing_but_rounding(corpus) -> None:
     assert max(model.calls) == 4 * len(corpus.entities)
 
 
-def test_a_limit_draws_samples_of_each_entity() -> None:
-    labels = np.repeat(np.arange(3), (2, 5, 9))[np.random.default_rng(0).permutation(16)]
-    samples = Samples(labels, np.ones(16, dtype=bool), np.full(16, -1))
-    taken: list[np.ndarray] = []
-
-    def encode(rows, hide_picture, hide_text) -> torch.Tensor:
-        taken.append(rows)
-        assert hide_picture.all()
-        assert not hide_text.any()
-        return torch.from_numpy(labels[rows][:, None].astype(np.float32))
-
-    for seed in (0, 0, 1):
-        features = entity_features(encode, samples, "text", most=4, seed=seed)
-        assert features.means[:, 0].tolist() == [0.0, 1.0, 2.0]
-        assert np.bincount(labels[taken[-1]]).tolist() == [2, 4, 4]
-        assert len(set(taken[-1].tolist())) == 10
-    assert np.array_equal(taken[0], taken[1])
-    assert not np.array_equal(taken[0], taken[2])
-
-
 def test_entities_with_nothing_to_show_are_not_there() -> None:
     labels, ones = np.array([0, 1, 1, 2]), np.ones(4, dtype=bool)
     samples = Samples(labels, np.array([True, False, False, True]), np.array([-1, 3, 4, -1]))

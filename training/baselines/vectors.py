@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from entity_expand.errors import ConfigError
-from entity_expand.types import AnyArray, Bool, Float64, Int64
+from entity_expand.types import AnyArray, Float64, Int64
 
 _SMALLEST = 1e-12
 
@@ -33,12 +33,6 @@ class VectorTable:
                 f"The vectors of {self.name!r} have the shape {self.vectors.shape}; one row for each of "
                 f"{len(self.ids)} entities was expected."
             )
-
-    @property
-    def present(self) -> Bool:
-        """(n,) bool, which entities have anything to show."""
-        found: Bool = np.any(self.vectors != 0, axis=1)
-        return found
 
     def renamed(self, name: str, vectors: AnyArray) -> VectorTable:
         """Return other vectors of the same entities."""

@@ -21,7 +21,7 @@ from training.experiments.ranks import more_seeds_tables, rank_panels, rank_tabl
 from training.experiments.registry import EXPERIMENTS
 from training.experiments.report import Origin, commit, machine, write_report
 from training.experiments.rows import BASELINE, Row, rows_of
-from training.experiments.runner import Job, Say, baseline_results, measured, plan
+from training.experiments.runner import Job, baseline_results, measured, plan
 from training.experiments.tuning import trial_jobs, trial_table, tuned
 from training.experiments.views import (
     Table,
@@ -33,6 +33,7 @@ from training.experiments.views import (
     sense_table,
     share_panel,
 )
+from training.trainer import Say
 
 
 @dataclass(frozen=True)

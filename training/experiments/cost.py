@@ -24,7 +24,7 @@ from training.config import TrainingConfig
 from training.experiments.describe import changed
 from training.experiments.parts import write_part
 from training.experiments.records import run_key
-from training.experiments.runner import Say
+from training.trainer import Say
 
 IN_TABLE = (500, 1000, 2000, 4000, 8000, 14489)
 """14,489 are the entities of MESED, of which a table takes 801 MiB."""

@@ -18,15 +18,17 @@ from training.config import TrainingConfig
 from training.data import training_set
 from training.experiments.describe import Experiment, Way
 from training.experiments.encoding import Trained
-from training.experiments.measuring import LENGTH, Questions, Tables, answers
+from training.experiments.measuring import Questions, Tables, answers
 from training.experiments.parts import write_part
 from training.experiments.records import data_hash, run_key
 from training.experiments.rows import BASELINE, Row
-from training.experiments.runner import Job, Say, plan, trained
+from training.experiments.runner import Job, plan, trained
 from training.experiments.statistics import Lists, Truth, of_classes
 from training.features import EntityFeatures
 from training.ridge import fit_ridge
 from training.table import EntityTable, entity_table
+from training.trainer import Say
+from training.validation import LENGTH
 
 _HIERARCHY = "class_hierarchy.json"
 _CAP = 16 << 20

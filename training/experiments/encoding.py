@@ -22,6 +22,7 @@ from training.experiments.pictures import changed_pictures, missing_pictures, wr
 from training.features import EntityFeatures, Samples, entity_features, evaluating
 from training.model import MultiExpan
 from training.network import Network, picture_scale
+from training.parts import device_of
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,12 @@ class Trained:
             samples: (M,) sample numbers; those of a training run share its caches.
             owner: (N,) entity of the first N of them, which are asked about.
             cache: Folder of the caches.
+
+        Raises:
+            TrainingError: The run is of a GPU and there is none.
         """
         checkpoint = load_checkpoint(run, "preferred")
-        gpu = checkpoint.config.loop.device != "cpu" and torch.cuda.is_available()
-        device = torch.device("cuda" if gpu else "cpu")
+        device = device_of(checkpoint.config.loop.device)
         model = checkpoint.build_model().to(device)
         tokenizer = MaskedTokenizer.from_file(checkpoint.tokenizer_path, checkpoint.text_config)
         parts: Any = model
@@ -99,7 +102,7 @@ class Trained:
     @property
     def projects(self) -> bool:
         """Whether the model has projections of texts and of pictures."""
-        return getattr(self.model, "image_text_head", None) is not None
+        return self.model.image_text_head is not None
 
     def encode(self, rows: Int64, hide_text: Bool, pictures: PictureCache, way: Way) -> Tensor:
         """Return rows of the space that a way scores in: trunk features g (B, D), h (B, D), or projections (B, 128).

@@ -22,10 +22,8 @@ from training.experiments.encoding import Trained
 from training.experiments.statistics import Truth
 from training.features import EntityFeatures, weighed
 from training.table import EntityTable, cosine_table, entity_table
-from training.validation import chosen_classes
+from training.validation import LENGTH, chosen_classes
 
-LENGTH = 100
-"""Results per query, as `entity-expand evaluate` has them."""
 FOLDERS: Mapping[int, str] = {3: "query", 5: "query_seed=5"}
 
 

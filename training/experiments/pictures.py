@@ -15,6 +15,7 @@ from entity_expand.files import replacing
 from entity_expand.inputs.image import ImageConfig, load_rgb, to_pixels
 from entity_expand.types import AnyArray, Bool, Int64, UInt8
 from training.backbones import state_hash
+from training.cache import in_half
 from training.cached import PictureCache
 from training.experiments.describe import Pictures
 from training.vision import VisionTokens
@@ -112,8 +113,7 @@ def _values(
         return np.stack(rgb).transpose(0, 3, 1, 2)  # (B, 3, H, W)
     pixels = torch.from_numpy(np.stack([to_pixels(each, config) for each in rgb])).to(device)
     with torch.no_grad():
-        found: AnyArray = backbone(pixels).float().cpu().numpy().astype(np.float16)  # (B, P, C)
-    return found
+        return in_half(backbone(pixels))  # (B, P, C)
 
 
 def missing_pictures(count: int, share: float, seed: int) -> Bool:

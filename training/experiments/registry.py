@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from training.baselines import FAMILIES
 from training.experiments.describe import Changes, Experiment, Variant, Way, ways_of
 
 WEIGHTS = (0.1, 0.2, 0.33, 0.4, 0.5)
-UNTRAINED = (
-    "random", "name only", "TF-IDF", "sentence means", "at the mask", "pictures", "late fusion",
-    "late fusion with TF-IDF",
-)  # fmt: skip
 STRONG = ("TF-IDF", "sentence means", "pictures", "late fusion", "late fusion with TF-IDF")
 BOTH = ways_of("both at once", "both")
 APART = ways_of("apart", "apart", picture_weights=WEIGHTS)
@@ -62,14 +59,14 @@ BASELINES = Experiment(
     "baselines", "What untrained features give",
     "How far do words, names, sentences and pictures of pretrained encoders go without any training, alone and fused "
     "late? Whatever is trained has to be better.",
-    (), (), UNTRAINED,
+    (), (), FAMILIES,
 )  # fmt: skip
 
 MODALITY = Experiment(
     "modality", "What the model is shown when it is asked",
     "Does it help to show pictures besides text, and is it better to show both at once (early fusion) or each apart "
     "(late fusion)? Untrained features stand beside, fused late too.",
-    (BASE,), EVERY, UNTRAINED, ("table", "margins"),
+    (BASE,), EVERY, FAMILIES, ("table", "margins"),
 )  # fmt: skip
 
 ABLATION = Experiment(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -14,13 +14,14 @@ from training.baselines import Baseline, baselines, ranked, stored_features
 from training.config import TrainingConfig
 from training.data import training_set
 from training.experiments.describe import Experiment, Variant, trained_config
-from training.experiments.measuring import LENGTH, Answer, Questions, ask_run
+from training.experiments.measuring import Answer, Questions, ask_run
 from training.experiments.records import Records, Result, data_hash, run_key
 from training.experiments.statistics import Lists
 from training.loop import train
+from training.trainer import Say
+from training.validation import LENGTH
 
 _DONE = "finished.json"
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from entity_expand.errors import TrainingError
 from training.config import TrainingConfig
 from training.experiments.curves import Curve, curve_of
 from training.experiments.describe import Experiment
-from training.experiments.runner import Job, Say, plan, trained
+from training.experiments.runner import Job, plan, trained
 from training.experiments.views import Table
+from training.trainer import Say
 
 _RATE = "loop.learning_rate"
 

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+import torch
 from PIL import Image
 
+from entity_expand.errors import TrainingError
 from entity_expand.inputs.image import ImageConfig
-from training.experiments.pictures import centre, missing_pictures, noisy, surround, wrong_pictures
+from training.cache import picture_cache
+from training.experiments.pictures import centre, changed_pictures, missing_pictures, noisy, surround, wrong_pictures
+from training.vision import SmallNetwork, VisionTokens
 
 
 def test_the_centre_is_the_middle_quarter(tmp_path):
@@ -45,3 +50,14 @@ def test_wrong_pictures_are_of_other_entities():
     assert (owner[wrong_pictures(owner, 1.0, 1)] != owner).all()
     half = wrong_pictures(owner, 0.5, 1) != np.arange(40)
     assert 10 < half.sum() < 30
+
+
+def test_what_half_precision_cannot_hold_is_refused_and_not_kept(corpus, tmp_path):
+    samples, config = corpus.select("train")[:2], ImageConfig(16)
+    backbone = VisionTokens(SmallNetwork((4,)), size=16, tokens="map", frozen=True).eval()
+    own = picture_cache(tmp_path, corpus, samples, config, backbone)
+    with torch.no_grad():
+        next(backbone.parameters()).fill_(torch.nan)
+    with pytest.raises(TrainingError, match="half precision cannot hold"):
+        changed_pictures(corpus, samples, own, config, backbone, "surround", tmp_path)
+    assert not list(tmp_path.glob("surround-*"))

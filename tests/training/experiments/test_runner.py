@@ -13,7 +13,7 @@ from PIL import Image
 
 import training.experiments.runner as module
 from entity_expand.corpus import Corpus, read_queries, read_truth
-from entity_expand.errors import ConfigError, CorpusError
+from entity_expand.errors import ConfigError, CorpusError, TrainingError
 from entity_expand.evaluate import quality
 from training.checkpoint import load_checkpoint
 from training.config import ValidationSettings
@@ -206,6 +206,16 @@ def test_the_best_epoch_is_taken_where_one_is_named(model):
     name = model.checkpoint.path.name
     (run / "best.json").write_text(json.dumps({"checkpoint": name}))
     assert load_checkpoint(run, "preferred").path == run / name
+
+
+def test_a_run_of_a_gpu_is_not_asked_without_one(model, monkeypatch):
+    """By the trainer's rule for `loop.device`."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    path = model.checkpoint.path / "config.json"
+    settings = json.loads(path.read_text())
+    path.write_text(json.dumps({**settings, "loop": {**settings["loop"], "device": "cuda"}}))
+    with pytest.raises(TrainingError, match="torch sees no GPU"):
+        Trained.load(path.parent, model.corpus, model.numbers, model.owner, model.cache)
 
 
 def test_questions_need_classes_on_both_sides(asked, tmp_path):
