@@ -18,7 +18,7 @@ from entity_expand.errors import ConfigError, MissingExtraError
 from entity_expand.inputs.image import ImageConfig
 from training.config import ALL_LAYERS, TextSettings, VisionSettings
 from training.text import TextEncoder
-from training.vision import SmallNetwork, VisionTokens
+from training.vision import SmallNetwork, VisionTokens, WithoutClassifier
 
 _INCIDENTAL = ("dtype", "transformers_version", "architectures")
 _LITE0 = "efficientnet-lite0"
@@ -208,7 +208,7 @@ def _network(settings: VisionSettings, *, pretrained: bool) -> nn.Module:
         return _filled(_timm(_LITE0_TIMM), path, settings, pretrained)
     if name == "resnet50":
         whole = _import("torchvision.models", "torchvision", "train").resnet50(weights=None)
-        return _filled(_WithoutClassifier(whole), settings.weights, settings, pretrained)
+        return _filled(WithoutClassifier(whole), settings.weights, settings, pretrained)
     if name.startswith("timm:"):
         return _filled(_timm(name.removeprefix("timm:")), settings.weights, settings, pretrained)
     raise ConfigError(
@@ -216,26 +216,14 @@ def _network(settings: VisionSettings, *, pretrained: bool) -> nn.Module:
     )
 
 
-class _WithoutClassifier(nn.Module):
-    """torchvision's ResNet up to its last map, with torchvision's names of weights."""
-
-    def __init__(self, whole: Any) -> None:
-        super().__init__()
-        for name, child in whole.named_children():
-            if name not in ("avgpool", "fc"):
-                self.add_module(name, child)
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        for child in self.children():
-            pixels = child(pixels)
-        return pixels
-
-
 def _timm(name: str) -> nn.Module:
     timm = _import("timm", "timm", "train")
     if not timm.is_model(name):
         raise ConfigError(f"vision.backbone: timm has no model {name!r}.")
-    model: nn.Module = timm.create_model(name, pretrained=False, num_classes=0, global_pool="")
+    try:
+        model: nn.Module = timm.create_model(name, pretrained=False, num_classes=0, global_pool="")
+    except (AssertionError, RuntimeError, ValueError) as problem:
+        raise ConfigError(f"vision.backbone: timm's {name!r} cannot be had without pooling: {problem}") from problem
     return model
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ class VisionTokens(nn.Module):
         count: P.
 
     Raises:
-        ConfigError: The map has fewer cells than `pool` asks for.
+        ConfigError: The network gives no such map, or one with fewer cells than `pool` asks for.
     """
 
     def __init__(
@@ -50,11 +50,7 @@ class VisionTokens(nn.Module):
             frozen,
         )
         network.requires_grad_(not frozen)
-        edge = patch if self.patches else size
-        training = network.training
-        with torch.no_grad():
-            _, self.width, height, width = network.eval()(torch.zeros(1, 3, edge, edge)).shape
-        network.train(training)
+        self.width, height, width = _map_shape(network, patch if self.patches else size)
         self.count = (size // patch) ** 2 if self.patches else height * width
         self.pooling: Tensor | None
         self.register_buffer("pooling", None, persistent=False)
@@ -79,6 +75,32 @@ class VisionTokens(nn.Module):
         return pooled
 
 
+def _map_shape(network: nn.Module, edge: int) -> tuple[int, int, int]:
+    """Return C, h and w of the map that the network gives of a picture of edge x edge pixels."""
+    training = network.training
+    try:
+        with torch.no_grad():
+            found = network.eval()(torch.zeros(1, 3, edge, edge))
+    except (AssertionError, RuntimeError, ValueError) as problem:
+        raise ConfigError(
+            f"The vision backbone takes no pictures of {edge} x {edge} pixels: {problem}; choose another vision.size "
+            "(or vision.patch), or another vision.backbone."
+        ) from problem
+    finally:
+        network.train(training)
+    shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+    # Networks of timm say how wide they are, some of them without the layer in front of the classifier.
+    named = [getattr(network, name, None) for name in ("num_features", "head_hidden_size")]
+    widths = sorted({width for width in named if width is not None})
+    if not isinstance(shape, tuple) or len(shape) != 4 or (widths and shape[1] not in widths):
+        expected = " or ".join(map(str, widths)) or "C"
+        raise ConfigError(
+            f"The vision backbone gives {shape}, but a map (1, {expected}, h, w) was expected; choose a convolutional "
+            "network as vision.backbone."
+        )
+    return shape[1], shape[2], shape[3]
+
+
 def _pooling(cells: int, groups: int) -> Tensor:
     """Return the (groups, cells) matrix that averages as adaptive pooling does, fixed so that it can be exported."""
     matrix = torch.zeros(groups, cells)
@@ -86,6 +108,22 @@ def _pooling(cells: int, groups: int) -> Tensor:
         start, end = group * cells // groups, math.ceil((group + 1) * cells / groups)
         matrix[group, start:end] = 1.0 / (end - start)
     return matrix
+
+
+class WithoutClassifier(nn.Module):
+    """torchvision's ResNet up to its last map, with torchvision's names of weights."""
+
+    def __init__(self, whole: Any) -> None:
+        super().__init__()
+        for name, child in whole.named_children():
+            if name not in ("avgpool", "fc"):
+                self.add_module(name, child)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Map (B, 3, H, W) to (B, C, h, w)."""
+        for child in self.children():
+            pixels = child(pixels)
+        return pixels
 
 
 class SmallNetwork(nn.Module):

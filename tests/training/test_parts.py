@@ -3,14 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-import torchvision
 from torch import nn
-from torch.nn import functional
 from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel, RobertaConfig, RobertaModel
 
 from entity_expand.errors import ConfigError
-from training.backbones import describe_text, image_config, load_text, load_vision, read_weights, text_like
-from training.config import LoopSettings, ModelConfig, TextSettings, VisionSettings
+from training.backbones import describe_text, load_text, text_like
+from training.config import LoopSettings, ModelConfig, TextSettings
 from training.losses import masked_entity_loss
 from training.model import EntityHead, MultiExpan
 from training.optim import optimizer_of, schedule
@@ -97,77 +95,6 @@ def test_a_local_folder(tmp_path):
     assert load_text(settings, 0).frozen_layers == 2
     with pytest.raises(ConfigError, match="positions"):
         load_text(TextSettings(backbone=str(tmp_path), max_length=1000), 0)
-
-
-def test_patches_each_go_alone_row_by_row():
-    network = SmallNetwork((4, 6)).eval()
-    tokens = VisionTokens(network, size=24, tokens="patches", patch=8)
-    pixels = torch.randn(2, 3, 24, 24)
-    with torch.no_grad():
-        found = tokens(pixels)
-        for row in range(3):
-            for column in range(3):
-                patch = pixels[:, :, 8 * row : 8 * row + 8, 8 * column : 8 * column + 8]
-                expected = network(patch).mean((2, 3))
-                assert torch.allclose(found[:, 3 * row + column], expected, atol=1e-6)
-    assert (tokens.count, tokens.width) == (9, 6)
-
-
-@pytest.mark.parametrize("pool", [None, 1, 2, 3])
-def test_pooling_is_adaptive_average_pooling(pool):
-    network = SmallNetwork((4,)).eval()
-    tokens = VisionTokens(network, size=14, tokens="map", pool=pool)
-    pixels = torch.randn(2, 3, 14, 14)
-    with torch.no_grad():
-        whole = network(pixels)
-        expected = whole if pool is None else functional.adaptive_avg_pool2d(whole, pool)
-        assert torch.allclose(tokens(pixels), expected.flatten(2).transpose(1, 2), atol=1e-6)
-
-
-def test_vision_errors(tmp_path):
-    with pytest.raises(ConfigError, match="only 2 x 2"):
-        VisionTokens(SmallNetwork((4, 4, 4)), size=16, tokens="map", pool=3)
-    with pytest.raises(ConfigError, match="random_weights"):
-        load_vision(VisionSettings(backbone="resnet50", size=32))
-    with pytest.raises(ConfigError, match="timm:NAME"):
-        load_vision(VisionSettings(backbone="vgg"))
-    with pytest.raises(ConfigError, match="no model"):
-        load_vision(VisionSettings(backbone="timm:nonesuch"))
-    torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "w.pth")
-    with pytest.raises(ConfigError, match="it lacks"):
-        load_vision(VisionSettings(backbone="resnet50", size=32, weights=str(tmp_path / "w.pth")))
-
-
-def test_weights_with_code_in_them_are_refused(tmp_path):
-    path = tmp_path / "w.pth"
-    torch.save({"a": nn.Linear(1, 1)}, path)
-    with pytest.raises(ConfigError, match="Cannot read weights"):
-        read_weights(path)
-    torch.save([torch.zeros(1)], path)
-    with pytest.raises(ConfigError, match="state dict"):
-        read_weights(path)
-
-
-def test_resnet50_is_torchvisions_without_its_classifier(tmp_path):
-    torch.manual_seed(0)
-    whole = torchvision.models.resnet50(weights=None).eval()
-    torch.save(whole.state_dict(), tmp_path / "w.pth")
-    settings = VisionSettings(
-        backbone="resnet50", weights=str(tmp_path / "w.pth"), size=64, tokens="patches", patch=32, normalise="none"
-    )
-    tokens = load_vision(settings).double().eval()  # float32 rounds by the number of patches that are sent together
-    pixels = torch.rand(1, 3, 64, 64, dtype=torch.float64)
-    whole.fc = nn.Identity()
-    with torch.no_grad():
-        assert torch.allclose(tokens(pixels)[:, 1], whole.double()(pixels[:, :, :32, 32:]), rtol=1e-9, atol=1e-9)
-    assert (tokens.count, tokens.width) == (4, 2048)
-    assert image_config(settings).mean == (0.0, 0.0, 0.0)
-
-
-def test_lite0_scale():
-    found = image_config(VisionSettings(resize=256))
-    assert (found.size, found.resize) == (224, 256)
-    assert np.allclose([(255 / 255 - found.mean[0]) / found.std[0]], (255 - 127) / 128)
 
 
 def _model(config=SMALL, vocabulary=5):
