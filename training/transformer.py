@@ -7,18 +7,26 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional
 
+from entity_expand.errors import ConfigError
 from training.config import ModelConfig
 
 _HIDDEN = {"paper": -1e9, "corrected": -1e4}
 
 
 class Attention(nn.Module):
-    """Multi-head attention with biases and no dropout behind it."""
+    """Multi-head attention with biases and no dropout behind it.
+
+    Raises:
+        ConfigError: The width is no multiple of the heads.
+    """
 
     def __init__(self, width: int, heads: int, dropout: float, hidden: float) -> None:
         super().__init__()
         if width % heads:
-            raise ValueError(f"The width {width} is no multiple of the {heads} heads.")
+            raise ConfigError(
+                f"model.heads is {heads}, which does not divide the width {width} of the text backbone; choose a "
+                "number that does."
+            )
         self.heads, self.dropout, self.hidden = heads, dropout, hidden
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)

@@ -1,8 +1,9 @@
-"""One row of the transformer against the same row of all."""
+"""One row of the transformer against the same row of all, and heads that do not fit."""
 
 import pytest
 import torch
 
+from entity_expand.errors import ConfigError
 from training.config import ModelConfig
 from training.transformer import Transformer, at
 
@@ -22,3 +23,8 @@ def test_one_row_is_that_of_all(norm, layers):
     (first,) = torch.autograd.grad((alone * weights).sum(), x)
     (second,) = torch.autograd.grad((all_rows * weights).sum(), x)
     torch.testing.assert_close(first, second, rtol=0, atol=1e-12)
+
+
+def test_heads_divide_the_width():
+    with pytest.raises(ConfigError, match=r"model\.heads is 5, which does not divide the width 24"):
+        Transformer(24, 1, ModelConfig(heads=5))
