@@ -69,7 +69,8 @@ def put_together(
 
     Raises:
         CheckpointError: The checkpoint is one of other settings or of another corpus.
-        TrainingError: The corpus has nothing to train on, or there is no GPU where one is asked for.
+        TrainingError: The corpus has nothing to train on, there is no GPU where one is asked for, or several processes
+            cannot train these settings.
     """
     device = device_of(config.loop.device, world)
     data = training_set(corpus, config.data)
@@ -80,7 +81,7 @@ def put_together(
     world.wait()
     tokenizer = MaskedTokenizer.from_file(run / "tokenizer.json", text_config(config))
     model = _model(config, run, tokenizer.vocabulary, len(data.entities), checkpoint)
-    model = _together(model.to(device), world, device)
+    model = together(model.to(device), world, device, config.loop.accumulate)
     text, vision = cast(TextEncoder, model.text), cast(VisionTokens, model.vision)
     image = image_config(config.vision)
     texts = text_cache(cache, corpus, data.samples, run / "tokenizer.json", tokenizer, text)
@@ -122,10 +123,19 @@ def _model(
     return MultiExpan(config.model, text, vision, entities, config.tasks)
 
 
-def _together(model: MultiExpan, world: World, device: torch.device) -> MultiExpan:
+def together(model: MultiExpan, world: World, device: torch.device, accumulate: int) -> MultiExpan:
     """Let batch norms of a trained vision backbone count the samples of all processes.
 
     The norms of the heads do so anyway, for heads are run on the rows of all.
+
+    Args:
+        model: The model, whose vision backbone is changed.
+        world: This process.
+        device: Where it trains.
+        accumulate: In how many parts a process cuts its samples at most.
+
+    Raises:
+        TrainingError: Several processes cannot train a backbone with batch norms there, or not in parts.
     """
     vision = cast(VisionTokens, model.vision)
     norms = [each for each in vision.modules() if isinstance(each, nn.modules.batchnorm._BatchNorm)]
@@ -135,6 +145,12 @@ def _together(model: MultiExpan, world: World, device: torch.device) -> MultiExp
         raise TrainingError(
             "A vision backbone with batch norms cannot be trained by several processes on the CPU; train it by one, or "
             "set vision.trained = false."
+        )
+    if accumulate > 1:
+        # A process with fewer samples than another may run fewer parts, and the norms of the other would wait for it.
+        raise TrainingError(
+            f"loop.accumulate is {accumulate}, but several processes that train a vision backbone with batch norms "
+            "must run their samples in one part; set accumulate = 1, or vision.trained = false."
         )
     model.vision = nn.SyncBatchNorm.convert_sync_batchnorm(vision)  # type: ignore[no-untyped-call]
     return model

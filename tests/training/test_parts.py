@@ -6,12 +6,14 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel, RobertaConfig, RobertaModel
 
-from entity_expand.errors import ConfigError
+from entity_expand.errors import ConfigError, TrainingError
 from training.backbones import describe_text, load_text, text_like
 from training.config import LoopSettings, ModelConfig, TextSettings
+from training.distributed import World
 from training.losses import masked_entity_loss
 from training.model import EntityHead, MultiExpan
 from training.optim import optimizer_of, schedule
+from training.parts import together
 from training.text import TextEncoder
 from training.vision import SmallNetwork, VisionTokens
 
@@ -227,3 +229,15 @@ def test_channels_of_pictures_drop_out_in_training_alone():
     same = model.visual_rows(tokens)
     torch.testing.assert_close(model.visual_rows(tokens), same, rtol=0, atol=0)
     assert not torch.allclose(model.train().visual_rows(tokens), same)
+
+
+def test_several_processes_do_not_cut_samples_where_norms_count_those_of_all():
+    model = _model()
+    model.vision = VisionTokens(
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)), size=8, tokens="map", frozen=False
+    )
+    gpu, two = torch.device("cuda", 0), World(0, 2)
+    with pytest.raises(TrainingError, match=r"loop\.accumulate is 2.*set accumulate = 1"):
+        together(model, two, gpu, 2)
+    assert isinstance(together(model, World(), gpu, 2).vision.network[1], nn.BatchNorm2d)
+    assert isinstance(together(model, two, gpu, 1).vision.network[1], nn.SyncBatchNorm)
