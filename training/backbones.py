@@ -233,7 +233,7 @@ def _lite0_path() -> str:
 
 
 def _filled(network: nn.Module, path: str | None, settings: VisionSettings, pretrained: bool) -> nn.Module:
-    if not pretrained or (settings.random_weights and path is None):
+    if not pretrained or settings.random_weights:
         return network
     if path is None:
         raise ConfigError(

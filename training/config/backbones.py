@@ -56,8 +56,9 @@ class VisionSettings:
 
     Attributes:
         backbone: "efficientnet-lite0", "resnet50", "scratch", or "timm:NAME".
-        weights: File with the weights of "resnet50" or "timm:NAME" (safetensors, or a state dict of torch).
-        random_weights: Start these two from random weights instead.
+        weights: File with the weights of "resnet50" or "timm:NAME" (safetensors, or a state dict of torch), or with
+            others for "efficientnet-lite0".
+        random_weights: Start "resnet50" or "timm:NAME" from random weights instead.
         trained: Train the backbone too; otherwise it is frozen and its output computed once per picture.
         size: Edge of the square picture in pixels.
         resize: Shorter edge before the central crop to `size`; None squashes to `size` x `size`.
@@ -84,6 +85,14 @@ class VisionSettings:
         check(self)
         if self.backbone == "scratch" and not self.trained:
             raise ConfigError("trained must be true with backbone = 'scratch': it has no weights to freeze.")
+        if self.random_weights and self.backbone in ("scratch", "efficientnet-lite0"):
+            raise ConfigError(
+                f"random_weights is for 'resnet50' and 'timm:NAME', not for backbone = {self.backbone!r}; leave it out."
+            )
+        if self.weights is not None and self.backbone == "scratch":
+            raise ConfigError(f"weights is {self.weights!r}, but backbone = 'scratch' has none; leave it out.")
+        if self.weights is not None and self.random_weights:
+            raise ConfigError(f"weights is {self.weights!r}, but random_weights is true; leave one of them out.")
         if self.tokens == "patches" and self.size % self.patch:
             raise ConfigError(f"size is {self.size}, but must be a multiple of patch = {self.patch}.")
         if self.tokens == "patches" and self.pool is not None:
