@@ -129,3 +129,6 @@ def test_hiding_defaults_follow_the_form():
     assert DataSettings().hiding("corrected") == (0.4, 0.1)
     assert DataSettings().hiding("paper") == (0.0, 0.0)
     assert DataSettings(hide_picture=1.0).hiding("corrected") == (1.0, 0.0)
+    assert DataSettings(hide_text=0.8).hiding("corrected") == (1.0 - 0.8, 0.8)
+    assert DataSettings(hide_text=0.8).hiding("paper") == (0.0, 0.8)
+    assert DataSettings(hide_text=0.3).hiding("corrected") == (0.4, 0.3)

@@ -21,7 +21,7 @@ class DataSettings:
             once per epoch.
         per_mention: One sample per mention with only that mention masked, as in the paper's code.
         hide_picture, hide_text: Share of the samples of a step that lose their picture or their text. None means
-            0.4 and 0.1 in the corrected form and 0 in the paper's.
+            0.4 and 0.1 in the corrected form, or what the other one leaves of 1, and 0 in the paper's.
         hide_words: Probability with which each word piece around the mentions is hidden in a step; None means 0.
         distort: Strength of small random changes of the pictures in a step: place, size, turn, brightness, colour,
             noise. For a trained vision backbone alone; None means 0.
@@ -52,7 +52,9 @@ class DataSettings:
             raise ConfigError("hide_picture and hide_text may not add up to more than 1.")
 
     def hiding(self, form: str) -> tuple[float, float]:
-        """Return the shares of hidden pictures and hidden texts under a form of the model."""
+        """Return the shares of hidden pictures and hidden texts under a form of the model; defaults give way."""
         default = (0.4, 0.1) if form == "corrected" else (0.0, 0.0)
-        picture = default[0] if self.hide_picture is None else self.hide_picture
-        return picture, min(default[1] if self.hide_text is None else self.hide_text, 1.0 - picture)
+        picture, text = self.hide_picture, self.hide_text
+        if picture is None:
+            picture = min(default[0], 1.0 - (text or 0.0))
+        return picture, min(default[1], 1.0 - picture) if text is None else text
