@@ -8,7 +8,15 @@ import pytest
 
 from entity_expand.config import check, from_mapping, read_toml, setting, to_mapping
 from entity_expand.errors import ConfigError
-from training.config import DataSettings, TaskSettings, TextSettings, TrainingConfig, ValidationSettings, VisionSettings
+from training.config import (
+    DataSettings,
+    LoopSettings,
+    TaskSettings,
+    TextSettings,
+    TrainingConfig,
+    ValidationSettings,
+    VisionSettings,
+)
 
 CONFIGS = Path(__file__).parents[2] / "training" / "configs"
 
@@ -118,6 +126,8 @@ def test_the_example_files_are_valid(name):
         (ValidationSettings, {"space": "projections", "modality": "both"}),
         (TrainingConfig, {"validation": ValidationSettings(space="projections", modality="text")}),
         (TaskSettings, {"image_text_distillation": 0.4}),
+        (TrainingConfig, {"tasks": TaskSettings(instance=1.0), "loop": LoopSettings(batch_size=1)}),
+        (TrainingConfig, {"tasks": TaskSettings(image_text=1.0), "loop": LoopSettings(accumulate=2)}),
     ],
 )
 def test_settings_that_contradict_each_other(kind, values):

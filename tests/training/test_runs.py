@@ -142,8 +142,7 @@ def test_accumulated_parts_give_the_loss_of_the_whole_batch(corpus, settings_fil
     for one, other in zip(*losses, strict=True):
         assert one == pytest.approx(other, abs=1e-4)
     with pytest.raises(ConfigError, match="accumulate is 2"):
-        extra = "accumulate = 2\n[tasks]\nmatching = 0.5\n"
-        train(_read(settings_file, extra), corpus, tmp_path / "matching")
+        _read(settings_file, "accumulate = 2\n[tasks]\nmatching = 0.5\n")
 
 
 def test_caches_on_the_device_change_nothing(corpus, settings_file, tmp_path):

@@ -47,7 +47,17 @@ class TrainingConfig:
         if self.model.fusion == "pooled" and further:
             raise ConfigError(f"A pooled model has no rows for the tasks {further}; use fusion 'cross' or 'experts'.")
 
+        if self.tasks.contrasts and self.loop.batch_size < 2:
+            raise ConfigError(
+                f"loop.batch_size is {self.loop.batch_size}, but the tasks {list(self.tasks.contrasts)} compare the "
+                "pairs of a batch, of which they need two; raise it, or leave them out."
+            )
         paired = [name for name in ("matching", "image_text") if getattr(self.tasks, name)]
+        if paired and self.loop.accumulate > 1:
+            raise ConfigError(
+                f"loop.accumulate is {self.loop.accumulate}, but the tasks {paired} compare the samples of the whole "
+                "batch; set accumulate = 1, or leave them out."
+            )
         if paired and sum(self.data.hiding(self.model.form)) >= 1:
             raise ConfigError(
                 f"hide_picture and hide_text add up to 1, so no sample shows both, and the tasks {paired} have nothing "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from entity_expand.errors import ConfigError
 from training.config import TrainingConfig
 from training.tasks.base import Loss, PairContext, PairTask, SampleContext, SampleTask, Tasks
 from training.tasks.contrasts import ClusterTask, InstanceTask
@@ -15,22 +14,13 @@ __all__ = ["Loss", "PairContext", "SampleContext", "Tasks", "hits", "tasks_of"]
 
 
 def tasks_of(config: TrainingConfig) -> Tasks:
-    """Return the tasks that have a weight.
-
-    Raises:
-        ConfigError: A gradient is to be accumulated whose loss compares the samples of the whole batch.
-    """
+    """Return the tasks that have a weight."""
     samples: dict[str, SampleTask] = {
         "entity": EntityTask(config), "words": words_task, "matching": matching_task,
         "image_text": ImageTextTask(config.tasks),
     }  # fmt: skip
     pairs: dict[str, PairTask] = {"instance": InstanceTask(config.tasks), "cluster": ClusterTask(config.tasks)}
     weights = {name: getattr(config.tasks, name) for name in (*samples, *pairs)}
-    if config.loop.accumulate > 1 and (config.tasks.matching or config.tasks.image_text):
-        raise ConfigError(
-            f"loop.accumulate is {config.loop.accumulate}, but matching and image_text compare the samples of the "
-            "whole batch; set accumulate = 1, or leave them out."
-        )
     return Tasks(
         {name: task for name, task in samples.items() if weights[name]},
         {name: task for name, task in pairs.items() if weights[name]},
