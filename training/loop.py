@@ -38,7 +38,8 @@ def train(
 ) -> Progress:
     """Train a model, or go on where an earlier call or process stopped.
 
-    The generators of the caller's torch are left as they were. Under torchrun all its processes train together.
+    The generators of the caller's torch, that of the CPU and that of the GPU which trains, are left as they were. Under
+    torchrun all its processes train together.
 
     Args:
         config: All settings; a run goes on only with the settings it began with, but for `loop.epochs`.
@@ -61,7 +62,7 @@ def train(
     with (
         joined(config.loop.device) as world,
         _alone_in(run, world),
-        torch.random.fork_rng(),
+        torch.random.fork_rng(_gpus(device_of(config.loop.device, world))),
         _deterministic(config.loop.device),
         contextlib.ExitStack() as opened,
     ):
@@ -97,6 +98,13 @@ def _alone_in(run: Path, world: World) -> Iterator[None]:
         yield
 
 
+def _gpus(device: torch.device) -> list[int]:
+    """Return the number of the GPU that a device is; none for the CPU."""
+    if device.type == "cpu":
+        return []
+    return [torch.cuda.current_device() if device.index is None else device.index]
+
+
 @contextlib.contextmanager
 def _deterministic(choice: str) -> Iterator[None]:
     """Ask torch for the same bits every time, which on a GPU it gives only when asked."""
@@ -104,9 +112,9 @@ def _deterministic(choice: str) -> Iterator[None]:
         yield
         return
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = torch.are_deterministic_algorithms_enabled()
+    before = torch.get_deterministic_debug_mode()
     torch.use_deterministic_algorithms(True)
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before)
+        torch.use_deterministic_algorithms(before > 0, warn_only=before == 1)

@@ -19,7 +19,7 @@ from entity_expand.files import locked
 from entity_expand.inputs.text import MaskedTokenizer
 from training.checkpoint import load_checkpoint
 from training.config import TrainingConfig
-from training.loop import train
+from training.loop import _deterministic, _gpus, train
 from training.trainer import Trainer
 
 CHANGED = "hide_words = 0.4\ndistort = 0.2\n"
@@ -166,6 +166,34 @@ def test_other_seeds_give_other_losses_and_the_same_seed_the_same(corpus, settin
         assert torch.equal(torch.get_rng_state(), state)
         runs[name] = _records(tmp_path / name)
     assert runs["a"] == runs["b"] != runs["c"]
+
+
+def test_a_run_on_the_cpu_touches_no_gpu(corpus, settings_file, tmp_path, monkeypatch):
+    def touched(*_):
+        raise AssertionError("a GPU was asked for its generator")
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", touched)
+    train(TrainingConfig.read(settings_file(epochs=1)), corpus, tmp_path / "run")
+
+
+def test_the_generator_of_the_gpu_that_trains_is_kept(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
+    assert [_gpus(torch.device(*where)) for where in (("cpu",), ("cuda",), ("cuda", 1))] == [[], [3], [1]]
+
+
+@pytest.mark.parametrize("mode", [0, 1, 2])  # default, warn, error
+def test_the_callers_choice_of_algorithms_comes_back(monkeypatch, mode):
+    monkeypatch.setattr("training.loop.device_of", lambda *_: torch.device("cuda", 0))
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.get_deterministic_debug_mode()
+    try:
+        torch.set_deterministic_debug_mode(mode)
+        with _deterministic("cuda"):
+            assert torch.get_deterministic_debug_mode() == 2
+        assert torch.get_deterministic_debug_mode() == mode
+    finally:
+        torch.set_deterministic_debug_mode(before)
 
 
 @pytest.mark.parametrize(
