@@ -166,9 +166,15 @@ def joined(choice: str) -> Iterator[World]:
         choice: The setting `loop.device`.
 
     Raises:
-        TrainingError: There are fewer GPUs than processes on this machine.
+        TrainingError: There are fewer GPUs than processes on this machine, or the caller has joined several already.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+    grouped = dist.is_available() and dist.is_initialized()
+    if grouped and dist.get_world_size() > 1:
+        raise TrainingError(
+            f"This process is in a group of {dist.get_world_size()} already, but training joins the processes itself; "
+            "call it before torch.distributed.init_process_group, or after destroy_process_group."
+        )
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or grouped:
         yield ALONE
         return
     local = int(os.environ.get("LOCAL_RANK", "0"))

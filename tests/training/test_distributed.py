@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 
+from entity_expand.errors import TrainingError
 from training.checkpoint import load_checkpoint
 from training.config import TrainingConfig
-from training.distributed import World
+from training.distributed import World, joined
 from training.loop import train
 
 TASKS = """
@@ -93,3 +94,14 @@ def test_one_process_sends_nothing():
     assert World().gather(rows, 3) is rows
     assert World().agreed(0.5, torch.device("cpu")) == 0.5
     assert [each.tolist() for each in World().share([np.arange(2)], torch.device("cpu"))] == [[0, 1]]
+
+
+def test_a_group_that_the_caller_made_is_refused_unless_it_has_one_process(monkeypatch):
+    size = 2
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: size)
+    with pytest.raises(TrainingError, match=r"group of 2 already.*after destroy_process_group"), joined("cpu"):
+        pass
+    size = 1
+    with joined("cpu") as world:
+        assert world == World()
