@@ -21,13 +21,13 @@ from entity_expand.inputs.image import ImageConfig, load_rgb, to_pixels
 from entity_expand.inputs.text import MaskedTokenizer
 from entity_expand.types import AnyArray, Bool, Int64, UInt8
 from training.arrays import fill, finished
-from training.backbones import state_hash
+from training.backbones import describe_text, state_hash
 from training.cached import PictureCache, TextCache
 from training.text import TextEncoder
 from training.vision import VisionTokens
 
 _LOG = logging.getLogger(__name__)
-_VERSION = 1
+_VERSION = 2
 _SENTENCES, _PICTURES = 64, 32
 _THREADS = 4
 
@@ -51,8 +51,9 @@ def text_cache(
         "tokenizer": sha256_of(tokenizer_path),
         "config": asdict(tokenizer.config),
         "layers": encoder.frozen_layers,
-        "weights": state_hash(frozen) if encoder.frozen else None,
     }
+    if encoder.frozen:
+        key |= {"weights": state_hash(frozen), "architecture": describe_text(encoder)}
 
     def build(folder: Path) -> None:
         if not (folder / "offsets.npy").is_file():
@@ -83,7 +84,8 @@ def picture_cache(
     tokens = [backbone.patches, backbone.patch, backbone.count]
     key: dict[str, object] = {"kind": "pictures", "size": [config.size, config.resize, config.interpolation]}
     if backbone.frozen:
-        key |= {"scale": [config.mean, config.std], "tokens": tokens, "weights": state_hash(backbone.state_dict())}
+        key |= {"scale": [config.mean, config.std], "tokens": tokens, "architecture": repr(backbone.network)}
+        key["weights"] = state_hash(backbone.state_dict())
 
     def build(folder: Path) -> None:
         paths, picture_of = _pictures(corpus, samples)

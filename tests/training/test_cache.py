@@ -1,16 +1,20 @@
-"""Caches that several corpora share one folder for."""
+"""Caches that several corpora and backbones share one folder for, and damaged ones."""
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
+from transformers import BertConfig, BertModel
 
 from entity_expand.corpus import Corpus
 from entity_expand.inputs.image import ImageConfig
 from entity_expand.inputs.text import MaskedTokenizer, TextConfig
-from training.backbones import load_text
+from training.backbones import describe_text, load_text, state_hash, text_like
 from training.cache import picture_cache, text_cache
 from training.config import TextSettings
 from training.text import TextEncoder
@@ -54,6 +58,41 @@ def test_another_corpus_has_caches_of_its_own(corpus, other, tmp_path):
     assert not np.array_equal(shown[0], shown[1])
     assert np.array_equal(shown[0], shown[2])
     assert np.array_equal(texts[0].ids, texts[2].ids)
+
+
+def _encoder(heads, act):
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "intermediate_size": 20, "vocab_size": 120}
+    torch.manual_seed(0)
+    config = BertConfig(**sizes, num_attention_heads=heads, hidden_act=act, max_position_embeddings=24)
+    return TextEncoder(BertModel(config).eval(), 1)
+
+
+def test_equal_weights_of_another_text_architecture_have_a_cache_of_their_own(corpus, tmp_path):
+    path, cache = tmp_path / "tokenizer.json", tmp_path / "cache"
+    samples = corpus.select("train")
+    write_tokenizer(path, TEXT, corpus, samples)
+    tokenizer = MaskedTokenizer.from_file(path, TextConfig(max_length=24))
+    one, other = _encoder(2, "gelu"), _encoder(4, "relu")
+    assert state_hash(one.state_dict()) == state_hash(other.state_dict())
+    settings = TextSettings(backbone="folder", trained_layers=1)
+    again = text_like(settings, json.loads(json.dumps(describe_text(one))))  # as in a run that goes on
+    again.load_state_dict(one.state_dict())
+    states = [text_cache(cache, corpus, samples, path, tokenizer, each).states for each in (one, other, again)]
+    assert not np.array_equal(states[0], states[1])
+    assert np.array_equal(states[0], states[2])
+    assert len(list(cache.glob("text-*"))) == 2
+
+
+def test_equal_weights_of_another_vision_architecture_have_a_cache_of_their_own(corpus, tmp_path):
+    samples, weight = corpus.select("train"), torch.randn(4, 3, 3, 3)
+    values = []
+    for padding in ("zeros", "reflect"):
+        network = nn.Conv2d(3, 4, 3, padding=1, padding_mode=padding, bias=False)
+        network.weight.data.copy_(weight)
+        backbone = VisionTokens(network, size=16, tokens="map", pool=2)
+        values.append(picture_cache(tmp_path, corpus, samples, ImageConfig(16), backbone).values)
+    assert not np.array_equal(*values)
+    assert len(list(tmp_path.glob("pictures-*"))) == 2
 
 
 def _ids(cache, row):

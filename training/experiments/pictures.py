@@ -82,7 +82,7 @@ def changed_pictures(
     }
     key = [change, corpus.content_hash, samples.tobytes().hex(), str(config), str(own.values.shape)]
     if backbone.frozen:
-        key.append(state_hash(backbone.state_dict()))
+        key += [state_hash(backbone.state_dict()), repr(backbone.network), str(backbone.patches)]
     file = cache / f"{change}-{hashlib.sha256('/'.join(key).encode()).hexdigest()[:16]}.npy"
     if backbone.frozen and file.is_file():
         return PictureCache(own.picture_of, np.load(file, mmap_mode="r", allow_pickle=False))
