@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from tqdm import tqdm
@@ -34,13 +34,13 @@ def fill(
         label: For the progress bar.
 
     Raises:
-        TrainingError: The disk has too little room.
+        TrainingError: The disk has too little room, or what is there is damaged.
     """
     progress = path.with_name(f"{path.name}.progress")
     done = 0
     if path.is_file() and progress.is_file():
-        done = int(read_json(progress, _PROGRESS_CAP, TrainingError)["done"])
-        array: AnyArray = np.lib.format.open_memmap(path, mode="r+")
+        done = _done(progress)
+        array = read_array(path, "r+")
     else:
         need = int(np.prod(shape)) * np.dtype(dtype).itemsize
         free = shutil.disk_usage(path.parent).free
@@ -56,8 +56,32 @@ def fill(
             saved = time.monotonic()
 
 
+def _done(progress: Path) -> int:
+    try:
+        return int(read_json(progress, _PROGRESS_CAP, TrainingError)["done"])
+    except (KeyError, TypeError, ValueError) as problem:
+        raise TrainingError(
+            f"{progress} should hold a whole number as 'done'; delete {progress.parent}, and it is computed anew."
+        ) from problem
+
+
 def _flush(array: Any) -> None:
     array.flush()
+
+
+def read_array(path: Path, mapped: Literal["r", "r+"] | None = None) -> AnyArray:
+    """Read an .npy file, or map it into memory to read it or to write it too.
+
+    Raises:
+        TrainingError: It is missing or damaged.
+    """
+    try:
+        found: AnyArray = np.load(path, mmap_mode=mapped, allow_pickle=False)
+    except (OSError, EOFError, ValueError) as problem:
+        raise TrainingError(
+            f"Cannot read {path}: {problem}; delete {path.parent}, and it is computed anew."
+        ) from problem
+    return found
 
 
 def finished(folder: Path, build: Callable[[Path], None]) -> Path:

@@ -20,7 +20,7 @@ from entity_expand.files import replacing, sha256_of, write_json
 from entity_expand.inputs.image import ImageConfig, load_rgb, to_pixels
 from entity_expand.inputs.text import MaskedTokenizer
 from entity_expand.types import AnyArray, Bool, Int64, UInt8
-from training.arrays import fill, finished
+from training.arrays import fill, finished, read_array
 from training.backbones import describe_text, state_hash
 from training.cached import PictureCache, TextCache
 from training.text import TextEncoder
@@ -44,6 +44,9 @@ def text_cache(
         tokenizer_path: File of `tokenizer`, for the fingerprint.
         tokenizer: Makes the ids.
         encoder: Its frozen layers are run, on the device it is on.
+
+    Raises:
+        TrainingError: The disk has too little room, half precision cannot hold the states, or the cache is damaged.
     """
     frozen = {name: value for name, value in encoder.named_parameters() if not value.requires_grad}
     key: dict[str, object] = {
@@ -64,7 +67,7 @@ def text_cache(
     folder = finished(cache / f"text-{_fingerprint(corpus, samples, key)}", build)
     return TextCache(
         _load(folder, "offsets"), _load(folder, "ids"), _load(folder, "mask_position"), _load(folder, "has_text"),
-        np.load(folder / "states.npy", mmap_mode="r", allow_pickle=False) if encoder.frozen else None,
+        read_array(folder / "states.npy", "r") if encoder.frozen else None,
         tokenizer.padding_id, tokenizer.mask_id,
     )  # fmt: skip
 
@@ -80,6 +83,9 @@ def picture_cache(
         samples: (N,) int64 sample numbers.
         config: How files become pixels.
         backbone: Run on every distinct picture if it is frozen, on the device it is on.
+
+    Raises:
+        TrainingError: The disk has too little room, half precision cannot hold the tokens, or the cache is damaged.
     """
     tokens = [backbone.patches, backbone.patch, backbone.count]
     key: dict[str, object] = {"kind": "pictures", "size": [config.size, config.resize, config.interpolation]}
@@ -90,15 +96,14 @@ def picture_cache(
     def build(folder: Path) -> None:
         paths, picture_of = _pictures(corpus, samples)
         _write_pictures(folder, paths, config, backbone)
-        broken: Bool = np.load(folder / "broken.npy", allow_pickle=False)
+        broken: Bool = _load(folder, "broken")
         for path in [paths[row] for row in np.flatnonzero(broken).tolist()][:5]:
             _LOG.warning("A broken picture counts as missing: %s (%d in all)", path, broken.sum())
         gone = (picture_of >= 0) & broken[picture_of] if len(broken) else picture_of >= 0
         _save(folder / "picture_of.npy", np.where(gone, -1, picture_of))
 
     folder = finished(cache / f"pictures-{_fingerprint(corpus, samples, key)}", build)
-    values = np.load(folder / "values.npy", mmap_mode="r", allow_pickle=False)
-    return PictureCache(_load(folder, "picture_of"), values)
+    return PictureCache(_load(folder, "picture_of"), read_array(folder / "values.npy", "r"))
 
 
 def _fingerprint(corpus: Corpus, samples: Int64, key: dict[str, object]) -> str:
@@ -108,8 +113,7 @@ def _fingerprint(corpus: Corpus, samples: Int64, key: dict[str, object]) -> str:
 
 
 def _load(folder: Path, name: str) -> AnyArray:
-    found: AnyArray = np.load(folder / f"{name}.npy", allow_pickle=False)
-    return found
+    return read_array(folder / f"{name}.npy")
 
 
 def _save(path: Path, array: AnyArray) -> None:
@@ -170,7 +174,7 @@ def _write_pictures(folder: Path, paths: Sequence[Path], config: ImageConfig, ba
     if not (folder / "broken.npy").is_file():
         _save(folder / "broken.npy", np.zeros(len(paths), np.bool_))
         write_json(folder / "about.json", {"pictures": len(paths), "image": asdict(config)})
-    broken = np.lib.format.open_memmap(folder / "broken.npy", mode="r+") if paths else np.zeros(0, np.bool_)
+    broken = read_array(folder / "broken.npy", "r+") if paths else np.zeros(0, np.bool_)
     tensor = next(backbone.parameters(), torch.zeros(0))
     backbone.eval()
 
@@ -178,6 +182,8 @@ def _write_pictures(folder: Path, paths: Sequence[Path], config: ImageConfig, ba
         chosen = slice(block * _PICTURES, (block + 1) * _PICTURES)
         found = list(pool.map(lambda path: _pixels(path, config), paths[chosen]))
         broken[chosen] = [rgb is None for rgb in found]
+        if isinstance(broken, np.memmap):
+            broken.flush()  # before the progress that counts this block
         blank = np.zeros((config.size, config.size, 3), np.uint8)
         whole = [blank if rgb is None else rgb for rgb in found]
         if not backbone.frozen:

@@ -99,11 +99,18 @@ class Checkpoint:
         return read_tensors(self.path / "teacher.safetensors")
 
     def lists(self) -> EntityLists | None:
-        """Read the lists that pairs come from; None if there were none yet."""
+        """Read the lists that pairs come from; None if there were none yet.
+
+        Raises:
+            CheckpointError: They are damaged.
+        """
         path = self.path / "lists.safetensors"
         if not path.is_file():
             return None
-        return EntityLists.unpacked({name: value.numpy() for name, value in read_tensors(path).items()})
+        try:
+            return EntityLists.unpacked({name: value.numpy() for name, value in read_tensors(path).items()})
+        except (KeyError, TypeError, ValueError) as problem:
+            raise CheckpointError(f"{path} is damaged: {problem}; put it back, or train anew.") from problem
 
 
 def text_config(config: TrainingConfig) -> TextConfig:

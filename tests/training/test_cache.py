@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +13,11 @@ from torch import nn
 from transformers import BertConfig, BertModel
 
 from entity_expand.corpus import Corpus
+from entity_expand.errors import TrainingError
+from entity_expand.files import write_json
 from entity_expand.inputs.image import ImageConfig
 from entity_expand.inputs.text import MaskedTokenizer, TextConfig
+from training.arrays import fill
 from training.backbones import describe_text, load_text, state_hash, text_like
 from training.cache import picture_cache, text_cache
 from training.config import TextSettings
@@ -93,6 +97,44 @@ def test_equal_weights_of_another_vision_architecture_have_a_cache_of_their_own(
         values.append(picture_cache(tmp_path, corpus, samples, ImageConfig(16), backbone).values)
     assert not np.array_equal(*values)
     assert len(list(tmp_path.glob("pictures-*"))) == 2
+
+
+def test_which_pictures_are_broken_is_on_the_disk_before_the_progress_that_counts_them(corpus, tmp_path, monkeypatch):
+    written, flush = [], np.memmap.flush
+
+    def flushed(array):
+        written.append(Path(array.filename).name)
+        flush(array)
+
+    def noted(path, content):
+        written.append(path.name)
+        write_json(path, content)
+
+    monkeypatch.setattr(np.memmap, "flush", flushed)
+    monkeypatch.setattr("training.arrays.write_json", noted)
+    backbone = VisionTokens(SmallNetwork((4,)), size=16, tokens="map", frozen=False)
+    picture_cache(tmp_path, corpus, corpus.select("train"), ImageConfig(16), backbone)
+    assert "broken.npy" in written[: written.index("values.npy.progress")]
+
+
+@pytest.mark.parametrize(("name", "content"), [("values", b""), ("picture_of", b"no array"), ("values", None)])
+def test_a_damaged_cache_is_named(corpus, tmp_path, name, content):
+    backbone = VisionTokens(SmallNetwork((4,)), size=16, tokens="map", frozen=False)
+    given = (tmp_path, corpus, corpus.select("train"), ImageConfig(16), backbone)
+    picture_cache(*given)
+    (path,) = tmp_path.glob(f"pictures-*/{name}.npy")
+    path.write_bytes(path.read_bytes()[:-1] if content is None else content)
+    with pytest.raises(TrainingError, match=rf"Cannot read .*{name}\.npy.*; delete .*pictures-"):
+        picture_cache(*given)
+
+
+@pytest.mark.parametrize("content", ["{}", '{"done": null}', '{"done": "x"}'])
+def test_a_damaged_progress_is_named(tmp_path, content):
+    path = tmp_path / "a.npy"
+    np.save(path, np.zeros(4))
+    path.with_name("a.npy.progress").write_text(content)
+    with pytest.raises(TrainingError, match=r"a\.npy\.progress should hold a whole number as 'done'"):
+        fill(path, (4,), "float64", 2, lambda array, block: None, "test")
 
 
 def _ids(cache, row):

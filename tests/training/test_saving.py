@@ -3,8 +3,10 @@ from __future__ import annotations
 import shutil
 
 import numpy as np
+import pytest
 import torch
 
+from entity_expand.errors import CheckpointError
 from entity_expand.types import Entity
 from training.backbones import load_text, load_vision
 from training.checkpoint import load_checkpoint
@@ -13,6 +15,7 @@ from training.model import MultiExpan
 from training.pairs import EntityLists
 from training.progress import Progress
 from training.saving import RunState, save_checkpoint
+from training.tensors import write_tensors
 
 CONFIG = TrainingConfig(
     text=TextSettings(backbone="scratch", trained_layers=-1, width=16, heads=2, mlp=20, max_length=24),
@@ -61,5 +64,9 @@ def test_lists_come_back(tmp_path):
     assert [each.tolist() for each in found.negatives] == [[], [0]]
     nothing = EntityLists((), ())
     assert EntityLists.unpacked(nothing.packed()) == nothing
+    checkpoint = load_checkpoint(tmp_path)
+    write_tensors(checkpoint.path / "lists.safetensors", {"positives": torch.zeros(1)})
+    with pytest.raises(CheckpointError, match=r"lists\.safetensors is damaged: .*positives_lengths"):
+        checkpoint.lists()
     _saved(tmp_path, model, 2)
     assert load_checkpoint(tmp_path).lists() is None
