@@ -182,7 +182,8 @@ def picture_rows(rows: Int64, trained: int, share: float, seed: int, epoch: int,
     Args:
         rows: (B,) int64 the samples.
         trained: How many samples there are to draw from.
-        share: Probability of another sample's picture.
+        share: Probability of the picture of any sample, drawn evenly: now and then of the sample itself or of another
+            of its entity, or of one that has no picture, which then shows none.
         seed: Of the run.
         epoch: From 0.
         step: In the epoch, from 0.

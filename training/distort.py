@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_STREAM = 4  # other than those of training.data
+_STREAM = 4  # training.data has this number too, but its draws are numpy's; another would change trained models
 _TURN, _SCALE, _SHIFT, _CHANNEL, _NOISE = 0.3, 0.5, 0.5, 0.4, 0.02
 _DARKEST = 1e-4
 

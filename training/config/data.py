@@ -25,8 +25,9 @@ class DataSettings:
         hide_words: Probability with which each word piece around the mentions is hidden in a step; None means 0.
         distort: Strength of small random changes of the pictures in a step: place, size, turn, brightness, colour,
             noise. For a trained vision backbone alone; None means 0.
-        wrong_picture: Share of the samples of a step that are shown another sample's picture: so a picture that gives
-            its entity away is trusted less, and the text is read too; None means 0.
+        wrong_picture: Share of the samples of a step that are shown the picture of any sample, now and then their own,
+            one of their entity's, or none where that sample has none: so a picture that gives its entity away is
+            trusted less, and the text is read too; None means 0.
         other_picture: Share of the samples of a step that are shown any picture of their entity, a second view of
             it, in the place of their own; None means 0.
         held_out: Split on which loss and accuracy are measured after each epoch, for entities that are trained.
