@@ -23,7 +23,7 @@ from training.batches import Source
 from training.cache import picture_cache, text_cache
 from training.cached import PictureCache
 from training.checkpoint import text_config
-from training.config import TrainingConfig
+from training.config import LoopSettings, TrainingConfig
 from training.data import training_set
 from training.distributed import ALONE
 from training.expanding import Expanding
@@ -138,6 +138,11 @@ def first_steps(
     return (replace(phase, steps=steps),)
 
 
+def eager(loop: LoopSettings) -> LoopSettings:
+    """Return the same settings without torch.compile."""
+    return replace(loop, compile=False, compile_mode=None)
+
+
 def build_caches(config: TrainingConfig, corpus: Corpus, run: Path, cache: Path) -> CacheCost:
     """Build both caches as a run would, and say what they took."""
     run.mkdir(parents=True, exist_ok=True)
@@ -166,8 +171,7 @@ def cached_side(config: TrainingConfig, corpus: Corpus, run: Path, cache: Path) 
 
 def plain_side(config: TrainingConfig, corpus: Corpus, run: Path, cache: Path) -> Side:
     """Put together a trainer of the same model that keeps nothing: float32, eager, all layers on ids and pixels."""
-    loop = replace(config.loop, precision="float32", compile=False, cache_on_device="no")
-    config = replace(config, loop=loop)
+    config = replace(config, loop=replace(eager(config.loop), precision="float32", cache_on_device="no"))
     run.mkdir(parents=True, exist_ok=True)
     parts = put_together(config, corpus, run, cache, None, ALONE)
     source = parts.source

@@ -9,8 +9,8 @@ settings say): a hidden picture would cost the plain side its backbone all the s
 
 CORPUS is a folder; without it, the demo corpus is written, or with `--made V` a made one of V entities. `--tasks` adds
 both contrasts and the distillation, all in each step, with the weights of the paper's mode 4. `--full-size` has
-backbones of the sizes of BERT-base and ResNet-50 with random weights. `--bfloat16` and `--compile` are for this
-trainer's side alone.
+backbones of the sizes of BERT-base and ResNet-50 with random weights. `--bfloat16`, `--compile` and `--compile-mode`
+(which compiles too) are for this trainer's side alone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from training_sides import (
     Turn,
     build_caches,
     cached_side,
+    eager,
     mined,
     plain_side,
     without_dropout,
@@ -60,7 +61,9 @@ def settings_of(args: argparse.Namespace, scratch: Path) -> TrainingConfig:
         config = full_size(config, scratch / "encoder")
     loop = config.loop
     loop = replace(
-        loop, batch_size=args.batch or loop.batch_size, compile=loop.compile or args.compile,
+        loop, batch_size=args.batch or loop.batch_size,
+        compile=loop.compile or args.compile or args.compile_mode is not None,
+        compile_mode=args.compile_mode or loop.compile_mode,
         precision="bfloat16" if args.bfloat16 else loop.precision,
     )  # fmt: skip
     data = config.data if args.hide else replace(config.data, hide_picture=0.0, hide_text=0.0)
@@ -181,8 +184,7 @@ def measure(args: argparse.Namespace, config: TrainingConfig, corpus: Corpus, sc
     cache = scratch / "cache"
     cost = build_caches(config, corpus, scratch / "build", cache)
     rows = over_epochs(config, corpus, scratch / "epochs", cache, args.epochs) if args.epochs else []
-    eager = replace(config, loop=replace(config.loop, compile=False))
-    cached = cached_side(eager, corpus, scratch / "cached", cache)
+    cached = cached_side(replace(config, loop=eager(config.loop)), corpus, scratch / "cached", cache)
     plain = plain_side(config, corpus, scratch / "plain", cache)
     if len(list(cache.glob("[tp]*-*"))) != 2:
         raise SystemExit("A second cache has been built: both sides do not have the same weights.")
@@ -202,7 +204,8 @@ def measure(args: argparse.Namespace, config: TrainingConfig, corpus: Corpus, sc
         print("\n".join(rows))
 
 
-def main() -> None:
+def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags: Callable[..., object] = parser.add_argument
     flags("corpus", nargs="?", type=Path)
@@ -214,10 +217,15 @@ def main() -> None:
     flags("--turns", type=int, default=5, help="Turns that count; one more warms up.")
     flags("--check", type=int, default=6, help="Steps whose losses are compared.")
     flags("--epochs", type=int, default=6, help="Whole epochs after which memory is read.")
+    flags("--compile-mode", choices=("default", "reduce-overhead"), help="As [loop] compile_mode.")
     flags("--peak-tflops", type=float, help="Peak of the device, for the share of it that is used.")
     for name in ("tasks", "hide", "full-size", "bfloat16", "compile"):
         flags(f"--{name}", action="store_true")
-    args = parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    args = parsed()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
