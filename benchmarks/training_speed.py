@@ -43,7 +43,7 @@ from training_worlds import full_size, write_made_corpus
 
 from entity_expand.corpus import Corpus
 from entity_expand.demo.build import write_demo_corpus
-from training.config import TrainingConfig
+from training.config import TaskSettings, TrainingConfig
 from training.loop import train
 from training.pairs import EntityLists
 
@@ -162,21 +162,47 @@ def report_sides(turns: list[tuple[Turn, Turn]], flops: list[float], peak: float
     return rates
 
 
-def report_costs(rates: list[float], trained: int, cost: CacheCost) -> None:
+def epoch_views(tasks: TaskSettings, samples: int) -> int:
+    """Return how many texts with their pictures an epoch shows, where a pass over the pairs has as many as samples.
+
+    Each sample is one, each pair two; jointly there is one pass, in turn there are `passes` with each contrast.
+    """
+    contrasts = len(tasks.contrasts)
+    passes = min(1, contrasts) if tasks.schedule == "joint" else contrasts * tasks.passes
+    return samples * (1 + 2 * passes)
+
+
+def report_costs(rates: list[float], tasks: TaskSettings, trained: int, cost: CacheCost) -> None:
     """Print what the cache costs, when it has paid, and the projection."""
     print(
         f"cache: {cost.text_seconds:.1f} s and {cost.text_bytes / 2**20:.1f} MiB for {cost.texts:,} texts, "
         f"{cost.picture_seconds:.1f} s and {cost.picture_bytes / 2**20:.1f} MiB for {cost.pictures:,} pictures"
     )
-    saved = trained * (1 / rates[1] - 1 / rates[0])
-    print(f"paid after {cost.seconds / saved:.2f} epochs of {trained:,} pairs" if saved > 0 else "the cache never pays")
-    building = PAIRS * (cost.text_seconds / cost.texts + cost.picture_seconds / cost.pictures)
-    shown = ENTITIES * PER_ENTITY * EPOCHS
+    views = epoch_views(tasks, trained)
+    saved = views * (1 / rates[1] - 1 / rates[0])
     print(
-        f"MESED's size, {shown / 1e6:.1f} million pairs, each text with its own picture, at these rates and with this "
-        f"V: {(shown / rates[0] + building) / 3600:.1f} h, of these {building / 3600:.1f} h for the cache; plain "
-        f"{shown / rates[1] / 3600:.0f} h"
+        f"paid after {cost.seconds / saved:.2f} epochs of {views:,} texts with pictures ({assumed(tasks)})"
+        if saved > 0
+        else "the cache never pays"
     )
+    building = PAIRS * (cost.text_seconds / cost.texts + cost.picture_seconds / cost.pictures)
+    for schedule in ("joint", "phases") if tasks.contrasts else (tasks.schedule,):
+        planned = replace(tasks, schedule=schedule)
+        shown = epoch_views(planned, ENTITIES * PER_ENTITY) * EPOCHS
+        print(
+            f"MESED's size, {EPOCHS} epochs of V x {PER_ENTITY} samples ({assumed(planned)}): {shown / 1e6:.1f} "
+            "million texts, each with its own picture, at these rates and with this V: "
+            f"{(shown / rates[0] + building) / 3600:.1f} h, of these {building / 3600:.1f} h for the cache; plain "
+            f"{shown / rates[1] / 3600:.0f} h"
+        )
+
+
+def assumed(tasks: TaskSettings) -> str:
+    """Return in words what `epoch_views` counts besides the samples."""
+    if not tasks.contrasts:
+        return "no pairs"
+    passes = "one pass" if tasks.schedule == "joint" else f"{tasks.passes} passes with each contrast in turn"
+    return f"and {passes} over pairs, assumed to be as many as samples, of two texts each"
 
 
 def measure(args: argparse.Namespace, config: TrainingConfig, corpus: Corpus, scratch: Path) -> None:
@@ -198,7 +224,7 @@ def measure(args: argparse.Namespace, config: TrainingConfig, corpus: Corpus, sc
     turns = in_turns((cached, plain), lists, steps, args.turns)
     print(f"{args.turns} turns of {steps[0]} and {steps[1]} steps of {turns[0][1].pairs // steps[1]} pairs each\n")
     rates = report_sides(turns, [flops / pairs for flops, pairs in counts], args.peak_tflops)
-    report_costs(rates, data.trained, cost)
+    report_costs(rates, config.tasks, data.trained, cost)
     if rows:
         print("\n| epoch | resident at its end, MiB | peak, MiB | peak on the GPU, MiB |\n|---|---|---|---|")
         print("\n".join(rows))
