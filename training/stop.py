@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a run ends after the step under way, and not in the middle of it."""
+"""Ctrl-C and SIGTERM: a run ends after the step, mining, measuring or alignment under way, not in the middle of it."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm import tqdm
 
 from entity_expand.corpus import Corpus
@@ -86,8 +87,10 @@ class Trainer:
         """
         while not self.over:
             self._epoch()
+            self._end_if_asked()
         if self.config.align.wanted and not self.progress.aligned:
             self._align()
+            self._end_if_asked()
         return self.progress
 
     def held_out(self) -> dict[str, dict[str, float]]:
@@ -98,6 +101,7 @@ class Trainer:
         epoch, loop = self.progress.epoch, self.config.loop
         if not self.progress.batch and self.expanding.due(epoch):
             self.lists = self.expanding.lists(self.progress.step)
+            self._end_if_asked()
         phases = epoch_phases(self.config, self.parts.source.data, self.lists, epoch)
         steps = sum(phase.steps for phase in phases)
         started, before = time.monotonic(), self.progress.pairs
@@ -114,6 +118,7 @@ class Trainer:
                 bar.set_postfix_str(self.pace.postfix(self._mean_loss(), self.progress.losses()), refresh=False)
                 bar.update()
         seconds = time.monotonic() - started
+        self._end_if_asked()
         self._end_epoch(epoch, seconds, self.progress.pairs - before)
 
     def _step(self, given: StepInput, steps: int) -> None:
@@ -126,13 +131,23 @@ class Trainer:
         if self.progress.step % loop.log_steps == 0:
             self._write(self._step_record(given, result, factor))
         wanted = loop.checkpoint_steps and self.progress.step % loop.checkpoint_steps == 0
-        if (wanted and self.progress.batch < steps) or result.asked:
-            self._save()
         if result.asked:
-            raise TrainingStopped(
-                f"Stopped after step {self.progress.step}, in epoch {epoch + 1}; the checkpoint is written. The same "
-                "command goes on from there."
-            )
+            raise self._stopped()
+        if wanted and self.progress.batch < steps:
+            self._save()
+
+    def _end_if_asked(self) -> None:
+        """End between two steps, if any process was asked to."""
+        asked = torch.tensor(float(self.stop.asked), device=self.parts.network.device)
+        if self.world.sum(asked) > 0:
+            raise self._stopped()
+
+    def _stopped(self) -> TrainingStopped:
+        self._save()
+        return TrainingStopped(
+            f"Stopped after step {self.progress.step}, with {self.progress.epoch} of {self.config.loop.epochs} epochs "
+            "done; the checkpoint is written. The same command goes on from there."
+        )
 
     def _step_record(self, given: StepInput, result: StepResult, factor: float) -> dict[str, Any]:
         return {

@@ -17,6 +17,7 @@ from entity_expand.corpus import Corpus, Query, write_queries, write_truth
 from entity_expand.errors import CheckpointError, ConfigError, TrainingError, TrainingStopped
 from training.checkpoint import best, load_checkpoint, newest
 from training.config import TrainingConfig
+from training.expanding import Expanding
 from training.loop import train
 from training.step import Stepper
 from training.tensors import read_tensors
@@ -96,6 +97,29 @@ def test_going_on_in_the_middle_of_each_phase_is_exact(
     for name in FILES:
         paths = [newest(run) / f"{name}.safetensors" for run in (whole, stopped)]
         assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+@pytest.mark.parametrize(("place", "further"), [("lists", 0), ("validation", 0), ("align", 1)])
+def test_a_signal_between_steps_ends_a_run(queried, settings_file, tmp_path, monkeypatch, place, further):
+    contrasts = CONTRASTS.format(schedule="phases", form="corrected", more="")
+    path = settings_file(epochs=2, extra=f"{contrasts}{VALIDATION}every = 2\n[align]\nrounds = 1\nneighbours = 2\n")
+    path.write_text(path.read_text().replace("[model]\n", "[model]\nmetric_width = 16\n"))
+    config, whole, stopped = TrainingConfig.read(path), tmp_path / "whole", tmp_path / "stopped"
+    progress = train(config, queried, whole, cache=tmp_path / "cache")
+    at, meant = [], getattr(Expanding, place)
+
+    def signalled(self, step):
+        at.append(step)
+        if len(at) == 1:
+            signal.raise_signal(signal.SIGTERM)
+        return meant(self, step)
+
+    with monkeypatch.context() as patch, pytest.raises(TrainingStopped, match=r"of 2 epochs done; the checkpoint is"):
+        patch.setattr(Expanding, place, signalled)
+        train(config, queried, stopped, cache=tmp_path / "cache")
+    assert load_checkpoint(stopped).step == at[0] + further
+    assert train(config, queried, stopped, cache=tmp_path / "cache") == progress
+    assert progress.aligned and _records(stopped) == _records(whole)
 
 
 def test_each_task_changes_its_head(corpus, settings_file, tmp_path):
