@@ -16,10 +16,10 @@ from training.config import TrainingConfig
 from training.run.card_text import USE, card_text, limits
 from training.run.facts import (
     MAP_DEFINITION,
-    MULTIEXPAN,
     PAPER,
     CorpusFacts,
     ModelCard,
+    described,
     device_name,
     differing,
     picture_backbone,
@@ -43,7 +43,6 @@ def card_of(
     last_checkpoint: str | None = None,
     protocol: str = "not recorded",
     definition: str = MAP_DEFINITION,
-    model: str = MULTIEXPAN,
 ) -> ModelCard:
     """Put together the card of a run, its measurements from the metrics.jsonl in its folder.
 
@@ -56,7 +55,6 @@ def card_of(
         last_checkpoint: The newest one's.
         protocol: How queries were expanded for the validation.
         definition: What the values of the validation mean.
-        model: What the model is, as Markdown, where it is another than MultiExpan.
     """
     records = read_metrics(run / "metrics.jsonl")
     settings = to_mapping(config)
@@ -67,13 +65,13 @@ def card_of(
         corpus=corpus,
         backbones=(text_backbone(config.text), picture_backbone(config.vision)),
         length=length(records, device_name(device), config.loop.precision, config.loop.seed),
+        model=described(config),
         best=best_measured(records),
         last=last_measured(records),
         best_checkpoint=best_checkpoint,
         last_checkpoint=last_checkpoint,
         protocol=protocol,
         definition=definition,
-        model=model,
     )
 
 

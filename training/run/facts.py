@@ -5,22 +5,36 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from entity_expand._version import __version__
-from training.config import ALL_LAYERS, TextSettings, VisionSettings
+from training.config import ALL_LAYERS, TextSettings, TrainingConfig, VisionSettings
 from training.run.measured import Length, Measured
 
 PAPER = "https://arxiv.org/abs/2307.14878"
-MULTIEXPAN = (
-    "A multi-modal model for entity set expansion: three names go in, the ranked rest of their set comes out. It is "
-    f"MultiExpan of the paper [arXiv 2307.14878]({PAPER}): a text encoder and an image network, fused by transformers, "
-    "learn to name the entity behind a mask. `entity-expand export` makes a bundle of it that runs without torch."
+_WHAT = "A multi-modal model for entity set expansion: three names go in, the ranked rest of their set comes out."
+_FUSED = {
+    "cross": "a text encoder and an image network, fused by transformers",
+    "experts": "a text encoder and an image network, kept apart to the end, whose scores are added",
+    "pooled": "the mean states of a text encoder and of an image network, side by side, without layers above them",
+}
+_LEARNED = {
+    "entity": "to name the entity behind a mask",
+    "words": "to fill in hidden words",
+    "matching": "to tell whether a picture belongs to a text",
+    "image_text": "to tell which picture belongs to which text, before they are fused",
+    "instance": "to bring samples of entities that its own lists put together near each other",
+    "cluster": "to put samples of such entities into the same clusters",
+}
+_FITTED = (
+    "maps and rows of the entities are fitted in closed form, so that samples of one entity and entities that are each "
+    "other's nearest lie together"
 )
+_EXPORT = "`entity-expand export` makes a bundle of it that runs without torch."
 _MINILM = (
     "all-MiniLM-L6-v2, pretrained on English text and on about a billion pairs of English sentences from the web, "
     "among them encyclopaedias and forums"
@@ -85,12 +99,12 @@ class ModelCard:
         settings: All settings as nested mappings, as config.json has them.
         changed: The settings that differ from the defaults by dotted name, None where a default was taken away.
         corpus, backbones, length: See there.
+        model: What it is, as Markdown; see `described`.
         best, last: What was measured at the checkpoint that was best in validation and at the newest; None if nothing
             was measured there.
         best_checkpoint, last_checkpoint: Their paths relative to the run folder, None where there is none.
         protocol: How queries were expanded for the validation, in words; docs/measuring.md has the names.
         definition: What the values of the validation mean.
-        model: What it is, as Markdown.
         entity_expand_version: Of the program that wrote it.
     """
 
@@ -100,14 +114,29 @@ class ModelCard:
     corpus: CorpusFacts
     backbones: tuple[Backbone, ...]
     length: Length
+    model: str
     best: Measured | None = None
     last: Measured | None = None
     best_checkpoint: str | None = None
     last_checkpoint: str | None = None
     protocol: str = "not recorded"
     definition: str = MAP_DEFINITION
-    model: str = MULTIEXPAN
     entity_expand_version: str = __version__
+
+
+def described(config: TrainingConfig) -> str:
+    """Say what a model is by its form and its tasks, as Markdown."""
+    tasks, fused = config.tasks, _FUSED[config.model.fusion]
+    learned = [text for name, text in _LEARNED.items() if getattr(tasks, name)] if config.loop.epochs else []
+    done = [f"it learns {_listed(learned)}"] if learned else []
+    done += [_FITTED] if config.align.wanted else []
+    paper = config.model.fusion == "cross" and bool(tasks.entity) and bool(learned)
+    named = f"MultiExpan of the paper [arXiv 2307.14878]({PAPER}): " if paper else ""
+    return f"{_WHAT} It is {named}{fused}; {'; then '.join(done)}. {_EXPORT}"
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
 
 
 def text_backbone(settings: TextSettings) -> Backbone:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from training.run.card import FORMAT, card_mapping, card_of, write_card
 from training.run.card_text import card_text
 from training.run.facts import (
     CorpusFacts,
+    described,
     device_name,
     differing,
     picture_backbone,
@@ -188,10 +191,24 @@ def test_numbers_that_json_has_not_are_null(run):
     assert card_mapping(endless)["settings"] == {"a": [None, 1.0]}
 
 
-def test_another_model_is_called_what_it_is(run):
-    text = card_text(card(run, model="A dual encoder."))
-    assert text.startswith("# oaks\n\nA dual encoder. Written by entity-expand ")
-    assert "MultiExpan" not in text
+@pytest.mark.parametrize(
+    ("name", "tasks", "said", "not_said"),
+    [
+        ("tiny-cupl", {}, "It is MultiExpan of the paper", "closed form"),
+        ("experts", {}, "kept apart to the end, whose scores are added; it learns to name the entity", "MultiExpan"),
+        ("pooled", {}, "without layers above them; maps and rows of the entities are fitted", "it learns"),
+        ("tiny-cupl", {"entity": 0.0, "image_text": 1.0}, "it learns to tell which picture belongs to", "MultiExpan"),
+        ("paper", {}, "behind a mask, to bring samples of entities that its own lists", "closed form"),
+    ],
+)
+def test_a_model_is_called_what_it_is(tmp_path, name, tasks, said, not_said):
+    config = TrainingConfig.read(Path(__file__).parents[3] / "training" / "configs" / f"{name}.toml")
+    made = card(tmp_path / "run", replace(config, tasks=replace(config.tasks, **tasks)))
+    text = card_text(made)
+    assert text.startswith("# run\n\nA multi-modal model for entity set expansion: ")
+    assert said in text
+    assert not_said not in text.splitlines()[2]
+    assert made.model == described(replace(config, tasks=replace(config.tasks, **tasks)))
 
 
 def test_a_device_is_named():
