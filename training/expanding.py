@@ -54,10 +54,11 @@ class Expanding:
         return bool(tasks.contrasts) and epoch >= start and (epoch - start) % settings.every == 0
 
     def lists(self, step: int) -> EntityLists:
-        """Return the lists of the model as it is after a step."""
+        """Return the lists of the model as it is after a step, shown what it is trained on."""
         world, found = self._source.world, None
         if world.first:
-            found = mine(self._table("both", step), self._config.mining, self._config.model.clusters, self._seeds)
+            table = self._table(_trained_on(self._config), step)
+            found = mine(table, self._config.mining, self._config.model.clusters, self._seeds)
         names = sorted(EntityLists((), ()).packed())
         arrays = None if found is None else [found.packed()[name] for name in names]
         return EntityLists.unpacked(dict(zip(names, world.share(arrays, self._network.device), strict=True)))
@@ -137,3 +138,11 @@ class Expanding:
 
     def _batch(self, rows: Int64, hide_picture: Bool, hide_text: Bool) -> Batch:
         return self._source.held.moved(self._source.batch(rows, hide_picture, hide_text))
+
+
+def _trained_on(config: TrainingConfig) -> Shown:
+    """Return what training shows: one part alone where the other one is always hidden."""
+    picture, text = config.data.hiding(config.model.form)
+    if picture == 1.0:
+        return "text"
+    return "picture" if text == 1.0 else "both"
