@@ -85,8 +85,8 @@ class Stepper:
         generator = torch.Generator(self._network.device).manual_seed(seeds[1])
         self._optimizer.zero_grad(set_to_none=True)
         found: list[tuple[str, Loss]] = []
-        for part in given.samples:
-            found += self._samples(part, given, epoch, generator)
+        for number, part in enumerate(given.samples):
+            found += self._samples(part, number, given, epoch, generator)
         if given.pairs is not None:
             found += self._pairs(given.pairs, given, epoch)
         self._world.average(self._trained)
@@ -100,8 +100,10 @@ class Stepper:
             self._teacher.follow(self._network.model)
         return result
 
-    def _samples(self, part: Part, given: StepInput, epoch: int, generator: torch.Generator) -> list[tuple[str, Loss]]:
-        part = replace(part, batch=self._moved(part.batch, epoch, given.number, SAMPLES))
+    def _samples(
+        self, part: Part, number: int, given: StepInput, epoch: int, generator: torch.Generator
+    ) -> list[tuple[str, Loss]]:
+        part = replace(part, batch=self._moved(part.batch, epoch, given.number, SAMPLES, number))
         names = [name for name in given.phase.tasks if name in self._tasks.samples]
         with self._network.precision():
             view = self._network.view(part.batch)
@@ -127,11 +129,11 @@ class Stepper:
         torch.autograd.backward(total * self._world.size)
         return [(name, replace(loss, value=loss.value.detach())) for name, loss in found]
 
-    def _moved(self, batch: Batch, epoch: int, number: int, view: int) -> Batch:
+    def _moved(self, batch: Batch, epoch: int, number: int, view: int, part: int = 0) -> Batch:
         batch, strength = self._source.held.moved(batch), self._config.data.distort
         if not strength:
             return batch
-        place = (self._config.loop.seed, epoch, number, view, self._world.rank)
+        place = (self._config.loop.seed, epoch, number, view, self._world.rank, part)
         generator = step_generator(self._network.device, *place)
         return replace(batch, pictures=distort(unit_pixels(batch.pictures), strength, generator))
 

@@ -95,6 +95,24 @@ def test_the_form_of_the_tasks_is_that_of_the_distillation(started):
     assert abs(losses[0] - losses[1]) > 0.01
 
 
+def test_each_part_of_a_step_is_distorted_on_its_own(started, monkeypatch):
+    seeds = []
+    monkeypatch.setattr(
+        "training.step.distort",
+        lambda pixels, strength, generator: seeds.append(generator.initial_seed()) or pixels,
+    )
+    for parts in (1, 3):
+        trainer = started(accumulate=parts)
+        trainer.config = replace(trainer.config, data=replace(trainer.config.data, distort=0.1))
+        trainer.stepper = Stepper(
+            trainer.config, trainer.parts.network, tasks_of(trainer.config), trainer.parts.optimizer, None,
+            trainer.parts.source, trainer.run_folder,
+        )  # fmt: skip
+        _taken(*_alone(trainer))
+    assert len(seeds) == 1 + 3
+    assert seeds[0] == seeds[1] and len(set(seeds)) == 3
+
+
 @pytest.mark.parametrize("share", [0.1, 10.0, None])
 def test_a_step_is_no_longer_than_the_clipped_gradient(started, share):
     length = _taken(*_alone(started(clip=1e9))).norm
