@@ -33,20 +33,24 @@ def optimizer_of(model: nn.Module, settings: LoopSettings) -> torch.optim.AdamW:
     return torch.optim.AdamW(described, betas=settings.betas, eps=settings.epsilon, fused=on_gpu)
 
 
-def schedule(settings: LoopSettings, step: int, steps: int) -> float:
+def schedule(settings: LoopSettings, taken: int, step: int, steps: int) -> float:
     """Return the factor of the learning rate.
+
+    Epochs differ in length where contrasts begin after the first. The warm-up counts steps as they are; to the cosine
+    all epochs count alike, since their lengths are not known before.
 
     Args:
         settings: Warm-up and form.
-        step: From 0.
-        steps: Of the whole run.
+        taken: Steps of the run before this one.
+        step: Number of this one, from 0, as if all epochs had as many steps as its own.
+        steps: Of the whole run, likewise.
     """
-    if step < settings.warmup_steps:
-        return (step + 1) / (settings.warmup_steps + 1)
+    if taken < settings.warmup_steps:
+        return (taken + 1) / (settings.warmup_steps + 1)
     if settings.schedule == "constant":
         return 1.0
     share = (step - settings.warmup_steps) / max(1, steps - settings.warmup_steps)
-    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, share)))
+    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, max(0.0, share))))
 
 
 def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:

@@ -123,7 +123,7 @@ class Trainer:
 
     def _step(self, given: StepInput, steps: int) -> None:
         loop, epoch = self.config.loop, self.progress.epoch
-        factor = schedule(loop, epoch * steps + given.number, loop.epochs * steps)
+        factor = schedule(loop, self.progress.step, epoch * steps + given.number, loop.epochs * steps)
         set_rate(self.parts.optimizer, factor)
         result = self.stepper.take(given, epoch, self.progress.step + 1, self.stop.asked)
         self.progress = self.progress.after(result.losses, result.counts, result.hits, given.shown)

@@ -12,7 +12,7 @@ from training.config import LoopSettings, ModelConfig, TextSettings
 from training.distributed import World
 from training.losses import masked_entity_loss
 from training.model import EntityHead, MultiExpan
-from training.optim import optimizer_of, schedule
+from training.optim import optimizer_of
 from training.parts import together
 from training.text import TextEncoder
 from training.vision import SmallNetwork, VisionTokens
@@ -177,14 +177,6 @@ def test_biases_and_norms_do_not_decay():
             assert (group["weight_decay"] == 0.1) == (value.ndim > 1), name
             assert (group["lr"] == 1e-5) == name.startswith(("text.", "vision.")), name
     assert sum(len(group["params"]) for group in optimizer.param_groups) == len(names)
-
-
-def test_schedule():
-    settings = LoopSettings(warmup_steps=3)
-    assert [schedule(settings, step, 13) for step in range(3)] == [1 / 4, 2 / 4, 3 / 4]
-    assert schedule(settings, 3, 13) == 1.0
-    assert abs(schedule(settings, 8, 13) - 0.5) < 1e-12
-    assert schedule(LoopSettings(schedule="constant"), 99, 100) == 1.0
 
 
 def _experts():
