@@ -21,7 +21,7 @@ from training.parts import device_of
 from training.progress import Progress
 from training.run.trackers import TensorBoardTracker, Tracker, Trackers
 from training.stop import Stop
-from training.summary import write_summary
+from training.summary import summarised
 from training.trainer import Say, Trainer
 
 
@@ -78,12 +78,8 @@ def train(
         )
         if world.first:
             write_json(run / "config.json", to_mapping(config))
-        try:
-            with stop.listening():
-                return trainer.train()
-        finally:
-            if reports and newest(run) is not None:
-                write_summary(run, corpus, trainer.parts.source)
+        with summarised(run, corpus, trainer.parts.source) if reports else contextlib.nullcontext(), stop.listening():
+            return trainer.train()
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ import torch
 from click.testing import CliRunner
 
 from entity_expand.cli import group
-from entity_expand.errors import CheckpointError, TrainingError
+from entity_expand.errors import CheckpointError, MissingExtraError, TrainingError
 from entity_expand.files import locked
 from entity_expand.inputs.text import MaskedTokenizer
 from training.checkpoint import load_checkpoint
@@ -103,6 +103,22 @@ def test_a_loss_that_is_not_finite_stops(corpus, settings_file, tmp_path, monkey
     checkpoint = load_checkpoint(tmp_path / "run")
     assert checkpoint.step == 7
     assert all(np.isfinite(value.numpy()).all() for value in checkpoint.model_state.values())
+
+
+@pytest.mark.parametrize("problem", [OSError("the disk is full"), MissingExtraError("matplotlib", "train")])
+def test_a_summary_that_fails_does_not_hide_why_a_run_ends(
+    corpus, settings_file, tmp_path, monkeypatch, caplog, problem
+):
+    def fail(*_):
+        raise problem
+
+    monkeypatch.setattr("training.summary.write_curves", fail)
+    with monkeypatch.context() as patch, pytest.raises(TrainingError, match="Step 9 has the loss nan"):
+        patch.setattr("training.tasks.entity.masked_entity_loss", _failing(9, None))
+        train(TrainingConfig.read(settings_file(epochs=2)), corpus, tmp_path / "run", reports=True)
+    assert f"could not be written: {problem}" in caplog.text
+    with pytest.raises(type(problem)):
+        train(TrainingConfig.read(settings_file(epochs=2)), corpus, tmp_path / "run", reports=True)
 
 
 def test_training_learns_text_and_pictures(corpus, settings_file, tmp_path):

@@ -144,7 +144,7 @@ class Kept:
 
 
 def test_a_run_gives_its_trackers_and_tensorboard_what_it_writes(corpus, settings_file, tmp_path, monkeypatch):
-    monkeypatch.setattr("training.loop.write_summary", lambda *_: None)  # curves and card take long
+    monkeypatch.setattr("training.summary.write_summary", lambda *_: None)  # curves and card take long
     run, trackers, got = tmp_path / "run", [], []
     for epochs in (1, 2):  # the second call goes on from the first one's checkpoint
         settings = settings_file(epochs).read_text().replace("log_steps = 1", "log_steps = 2")
