@@ -49,8 +49,7 @@ class Expanding:
     def due(self, epoch: int) -> bool:
         """Return whether the lists are made anew before an epoch; epochs are counted from 0."""
         settings, tasks = self._config.mining, self._config.tasks
-        others = any((tasks.entity, tasks.words, tasks.matching, tasks.image_text))
-        start = settings.start if others else 0
+        start = settings.start if tasks.of_samples else 0
         return bool(tasks.contrasts) and epoch >= start and (epoch - start) % settings.every == 0
 
     def lists(self, step: int) -> EntityLists:

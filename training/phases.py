@@ -13,7 +13,6 @@ from training.config import TrainingConfig
 from training.data import TrainingSet, epoch_rows
 from training.pairs import EntityLists, ordered, pair_rows
 
-SAMPLE_TASKS = ("entity", "words", "matching", "image_text")
 JOINT = "joint"
 
 
@@ -67,7 +66,7 @@ def epoch_phases(config: TrainingConfig, data: TrainingSet, lists: EntityLists |
     """
     tasks, loop = config.tasks, config.loop
     labels = data.labels[: data.trained]
-    of_samples = tuple(name for name in SAMPLE_TASKS if getattr(tasks, name))
+    of_samples = tasks.of_samples
     samples = epoch_rows(labels, config.data.samples_per_entity, loop.seed, epoch) if of_samples else None
     sample_steps = 0 if samples is None else math.ceil(len(samples) / loop.batch_size)
     size, contrasts = (0, {}) if lists is None else _contrasts(config, lists, labels, epoch)

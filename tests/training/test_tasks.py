@@ -5,13 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
+from entity_expand.errors import ConfigError
 from training.backbones import load_text, load_vision
-from training.config import LoopSettings, ModelConfig, TaskSettings, TextSettings, VisionSettings
+from training.config import LoopSettings, ModelConfig, TaskSettings, TextSettings, TrainingConfig, VisionSettings
+from training.config.tasks import CONTRASTS, SAMPLE_TASKS
 from training.data import Batch
 from training.distributed import World
 from training.losses import instance_contrast_loss
 from training.model import MultiExpan
 from training.network import Network
+from training.tasks import tasks_of
 from training.tasks.base import PairContext
 from training.tasks.contrasts import ClusterTask, InstanceTask
 
@@ -34,6 +37,19 @@ def _model(fusion, **tasks):
     vision = load_vision(VisionSettings(backbone="scratch", trained=True, size=16, widths=(4,), pool=1))
     config = ModelConfig(fusion=fusion, heads=2, mlp=8, visual_layers=0, cross_layers=1, clusters=3)
     return MultiExpan(config, text, vision, 6, TaskSettings(**tasks)).eval()
+
+
+def test_each_task_there_is_can_be_trained():
+    weights = dict.fromkeys((*SAMPLE_TASKS, *CONTRASTS), 0.5)
+    settings = TaskSettings(**weights)
+    assert (settings.of_samples, settings.contrasts) == (SAMPLE_TASKS, CONTRASTS)
+    found = tasks_of(TrainingConfig(tasks=settings))
+    assert (tuple(found.samples), tuple(found.pairs), found.weights) == (SAMPLE_TASKS, CONTRASTS, weights)
+    for name in weights:
+        alone = TaskSettings(**{"entity": 0.0, name: 1.0})
+        assert (*alone.of_samples, *alone.contrasts) == (name,)
+    with pytest.raises(ConfigError, match="All weights are 0"):
+        TaskSettings(entity=0.0)
 
 
 @pytest.mark.parametrize("fusion", ["cross", "experts"])

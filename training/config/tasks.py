@@ -8,6 +8,7 @@ from typing import Literal
 from entity_expand.config import check, setting
 from entity_expand.errors import ConfigError
 
+SAMPLE_TASKS = ("entity", "words", "matching", "image_text")
 CONTRASTS = ("instance", "cluster")
 
 
@@ -58,12 +59,17 @@ class TaskSettings:
 
     def __post_init__(self) -> None:
         check(self)
-        if not any((self.entity, self.instance, self.cluster, self.words, self.matching, self.image_text)):
+        if not (self.of_samples or self.contrasts):
             raise ConfigError("All weights are 0; give at least one task a weight.")
         if self.distillation and not self.entity:
             raise ConfigError("distillation is a share of masked entity prediction; give entity a weight too.")
         if self.image_text_distillation and not self.image_text:
             raise ConfigError("image_text_distillation is a share of the contrast image_text; give that a weight too.")
+
+    @property
+    def of_samples(self) -> tuple[str, ...]:
+        """The tasks with a weight that need no pairs."""
+        return tuple(name for name in SAMPLE_TASKS if getattr(self, name))
 
     @property
     def contrasts(self) -> tuple[str, ...]:

@@ -20,9 +20,9 @@ def tasks_of(config: TrainingConfig) -> Tasks:
         "image_text": ImageTextTask(config.tasks),
     }  # fmt: skip
     pairs: dict[str, PairTask] = {"instance": InstanceTask(config.tasks), "cluster": ClusterTask(config.tasks)}
-    weights = {name: getattr(config.tasks, name) for name in (*samples, *pairs)}
+    of_samples, contrasts = config.tasks.of_samples, config.tasks.contrasts
     return Tasks(
-        {name: task for name, task in samples.items() if weights[name]},
-        {name: task for name, task in pairs.items() if weights[name]},
-        {name: weight for name, weight in weights.items() if weight},
+        {name: samples[name] for name in of_samples},
+        {name: pairs[name] for name in contrasts},
+        {name: getattr(config.tasks, name) for name in (*of_samples, *contrasts)},
     )
