@@ -65,7 +65,7 @@ class Spy:
 
 def test_the_phases_of_the_paper_in_their_order(small, queried, tmp_path, monkeypatch):
     instance, cluster = (Spy(monkeypatch, contrasts, f"{name}_contrast_loss") for name in ("instance", "cluster"))
-    taught, passes = Spy(monkeypatch, entity, "distillation_loss"), Spy(monkeypatch, phases, "ordered")
+    taught, passes = Spy(monkeypatch, entity, "distilled_entity_loss"), Spy(monkeypatch, phases, "ordered")
     train(small, queried, tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     steps = [line for line in lines if "phase" in line]
@@ -84,7 +84,8 @@ def test_the_phases_of_the_paper_in_their_order(small, queried, tmp_path, monkey
     assert len(instance.asked) == len(cluster.asked) == pairs and len(taught.asked) == 2 * predictions
     assert all(tensors[0].shape == (BATCH, 128) and settings["ignored"] is None for tensors, settings in instance.asked)
     assert all(tensors[0].shape == (BATCH, 71) and settings["form"] == "paper" for tensors, settings in cluster.asked)
-    assert all(settings["form"] == "paper" and not tensors[1].requires_grad for tensors, settings in taught.asked)
+    assert all(not tensors[1].requires_grad for tensors, _ in taught.asked)
+    assert all(settings == {"share": 0.02, "smoothing": 0.075, "form": "paper"} for _, settings in taught.asked)
 
 
 @pytest.mark.parametrize(

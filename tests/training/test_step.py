@@ -10,7 +10,7 @@ import torch
 
 from entity_expand.errors import TrainingError
 from training.config import TrainingConfig
-from training.losses import masked_entity_loss
+from training.losses import distilled_entity_loss
 from training.optim import optimizer_tensors
 from training.pairs import EntityLists
 from training.phases import epoch_phases
@@ -155,8 +155,8 @@ def test_a_batch_that_fails_updates_nothing(started, monkeypatch, wrong):
     parameters, state = _parameters(model), optimizer_tensors(model, parts.optimizer)
     before = {name: value.clone() for name, value in {**parameters, **state, **parts.teacher.tensors()}.items()}
     monkeypatch.setattr(
-        "training.tasks.entity.masked_entity_loss",
-        lambda predicted, *rest: wrong(masked_entity_loss(predicted, *rest), predicted),
+        "training.tasks.entity.distilled_entity_loss",
+        lambda predicted, *rest, **more: wrong(distilled_entity_loss(predicted, *rest, **more), predicted),
     )
     with pytest.raises(TrainingError, match="Step 2 has the loss"):
         _taken(trainer, given, 2)

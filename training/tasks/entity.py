@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from training.config import TrainingConfig
-from training.losses import distillation_loss, masked_entity_loss
+from training.losses import distilled_entity_loss, masked_entity_loss
 from training.tasks.base import Loss, SampleContext
 
 
@@ -21,10 +21,14 @@ class EntityTask:
         """Return the loss of some samples of a step."""
         batch, part, tasks = context.part.batch, context.part, self.config.tasks
         predicted = context.network.log_probabilities(context.view.h)  # (B, V)
-        value = masked_entity_loss(predicted, batch.labels, self.config.loop.smoothing)
+        smoothing = self.config.loop.smoothing
         if context.teacher is not None and tasks.distillation:
-            taught = distillation_loss(predicted, context.teacher.log_probabilities(batch), form=tasks.form)
-            value = (1.0 - tasks.distillation) * value + tasks.distillation * taught
+            value = distilled_entity_loss(
+                predicted, context.teacher.log_probabilities(batch), batch.labels, share=tasks.distillation,
+                smoothing=smoothing, form=tasks.form,
+            )  # fmt: skip
+        else:
+            value = masked_entity_loss(predicted, batch.labels, smoothing)
         return Loss(value, part.own.rows, part.whole.rows, hits(predicted, batch.labels) * bool(part.own.rows))
 
 
