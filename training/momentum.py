@@ -11,7 +11,7 @@ from entity_expand.errors import CheckpointError
 from training.config import LoopSettings
 from training.data import Batch
 from training.model import MultiExpan
-from training.network import Network
+from training.network import Network, View
 
 _HEADS = ("projection_head", "cluster_head", "words_head", "matching_head", "image_text_head")
 
@@ -42,15 +42,20 @@ class Teacher:
         self.model.requires_grad_(False)
         self._network = Network(self.model, scale, loop)
 
-    def log_probabilities(self, batch: Batch) -> Tensor:
-        """Return the prediction (B, V) for a batch."""
+    def view(self, batch: Batch) -> View:
+        """Run a batch, on the device, through the copy."""
         with torch.no_grad(), self._network.precision():
-            return self._network.log_probabilities(self._network.view(batch).h)
+            return self._network.view(batch)
 
-    def projections(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def log_probabilities(self, view: View) -> Tensor:
+        """Return the prediction (B, V) for a batch that `view` has run."""
+        with torch.no_grad(), self._network.precision():
+            return self._network.log_probabilities(view.h)
+
+    def projections(self, view: View, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return what the contrast of texts and pictures compares, (B, 128) unit rows of both."""
         with torch.no_grad(), self._network.precision():
-            return self._network.projections(self._network.view(batch), batch)
+            return self._network.projections(view, batch)
 
     def follow(self, model: MultiExpan) -> None:
         """Take one step towards the model: m <- momentum m + (1 - momentum) s; buffers are copied."""

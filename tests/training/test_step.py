@@ -11,6 +11,7 @@ import torch
 from entity_expand.errors import TrainingError
 from training.config import TrainingConfig
 from training.losses import distilled_entity_loss
+from training.network import Network
 from training.optim import optimizer_tensors
 from training.pairs import EntityLists
 from training.phases import epoch_phases
@@ -113,6 +114,14 @@ def test_each_part_of_a_step_is_distorted_on_its_own(started, monkeypatch):
     assert seeds[0] == seeds[1] and len(set(seeds)) == 3
 
 
+def test_both_distillations_run_the_teacher_once(started, monkeypatch):
+    run, view = [], Network.view
+    monkeypatch.setattr(Network, "view", lambda network, batch: run.append(network.model) or view(network, batch))
+    trainer = started("[tasks]\nimage_text = 0.5\ndistillation = 0.1\nimage_text_distillation = 0.4\n")
+    _taken(*_alone(trainer))
+    assert run == [trainer.model, trainer.parts.teacher.model]
+
+
 @pytest.mark.parametrize("share", [0.1, 10.0, None])
 def test_a_step_is_no_longer_than_the_clipped_gradient(started, share):
     length = _taken(*_alone(started(clip=1e9))).norm
@@ -184,6 +193,7 @@ def test_the_teacher_predicts_in_the_precision_of_the_run(started):
     for precision in ("float32", "bfloat16"):
         trainer = started("[tasks]\ndistillation = 0.1\n", precision=precision)
         batch = _inputs(trainer)["entity"].samples[0].batch
-        predicted.append(trainer.parts.teacher.log_probabilities(batch).float())
+        teacher = trainer.parts.teacher
+        predicted.append(teacher.log_probabilities(teacher.view(batch)).float())
     assert not torch.equal(*predicted)
     torch.testing.assert_close(*predicted, atol=0.1, rtol=0.1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -56,6 +57,17 @@ class SampleContext:
     view: View
     generator: torch.Generator
     teacher: Teacher | None = None
+
+    @cached_property
+    def taught(self) -> View:
+        """What the teacher makes of the samples, however many tasks ask for it.
+
+        Raises:
+            ValueError: There is no teacher.
+        """
+        if self.teacher is None:
+            raise ValueError("Without a share of distillation there is no teacher.")
+        return self.teacher.view(self.part.batch)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class EntityTask:
         smoothing = self.config.loop.smoothing
         if context.teacher is not None and tasks.distillation:
             value = distilled_entity_loss(
-                predicted, context.teacher.log_probabilities(batch), batch.labels, share=tasks.distillation,
+                predicted, context.teacher.log_probabilities(context.taught), batch.labels, share=tasks.distillation,
                 smoothing=smoothing, form=tasks.form,
             )  # fmt: skip
         else:

@@ -27,7 +27,7 @@ class ImageTextTask:
         rows = list(context.network.projections(context.view, batch))
         rows.append(torch.stack([batch.labels, batch.paired.long()], dim=1))  # (B, 2)
         if share and context.teacher is not None:
-            rows += context.teacher.projections(batch)
+            rows += context.teacher.projections(context.taught, batch)
         text, picture, about, *taught = (context.world.gather(each[: part.own.rows], part.whole.rows) for each in rows)
         paired, head = about[:, 1] > 0, context.network.model.image_text_head
         if not part.whole.paired or head is None:
