@@ -156,13 +156,16 @@ class Source:
             epoch: From 0.
             first: Number in the epoch, from 0.
         """
-        numbers = range(first, sum(phase.steps for phase in phases))
+        steps = sum(phase.steps for phase in phases)
+        if first >= steps:
+            return
         with ThreadPoolExecutor(1) as pool:
-            ahead = pool.submit(self.step, phases, epoch, first) if numbers else None
-            for number in numbers:
-                found = ahead.result() if ahead is not None else self.step(phases, epoch, number)
-                ahead = pool.submit(self.step, phases, epoch, number + 1) if number + 1 in numbers else None
+            ahead = pool.submit(self.step, phases, epoch, first)
+            for number in range(first + 1, steps):
+                found = ahead.result()
+                ahead = pool.submit(self.step, phases, epoch, number)
                 yield found
+            yield ahead.result()
 
     def step(self, phases: Sequence[Phase], epoch: int, number: int) -> StepInput:
         """Return this process's input of the step `number` of an epoch."""

@@ -24,8 +24,9 @@ class View:
 
     Attributes:
         states: (B, L, D) output of the text encoder.
-        visual: (B, P, D) rows of the visual transformer.
-        h: (B, D) rows of the cross transformer at the masks.
+        visual: (B, P, D) rows of the visual transformer; (B, P, C) tokens of the vision backbone of "pooled" models.
+        h: (B, D) rows of the cross transformer at the masks; (B, 2D) text and picture side by side of "experts",
+            (B, 2D + C) of "pooled".
     """
 
     states: Tensor

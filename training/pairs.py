@@ -12,7 +12,7 @@ from entity_expand.types import Bool, Int64
 from training.config import MiningSettings
 
 _LISTS, _PARTNERS, _SAMPLES, _ORDER = 11, 12, 13, 14
-LISTS_PER_BATCH = 8
+_LISTS_PER_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -182,23 +182,19 @@ def _drawn(labels: Int64, counts: Int64, entities: Int64, sizes: Int64, generato
     return rows
 
 
-def ordered(
-    pairs: PairRows, batch_size: int, *, together: bool, seed: int, epoch: int, turn: int,
-    lists_per_batch: int = LISTS_PER_BATCH,
-) -> PairRows:  # fmt: skip
+def ordered(pairs: PairRows, batch_size: int, *, together: bool, seed: int, epoch: int, turn: int) -> PairRows:
     """Put the pairs of an epoch into the order of a pass over them.
 
     Args:
         pairs: Of `pair_rows`.
         batch_size: Pairs of a batch.
         together: False shuffles all, as the paper does: then a hard negative is one only by the chance that both come
-            into one batch. True cuts each list's pairs into runs of batch_size / lists_per_batch, spreads the pairs of
-            its hard negatives evenly among the others, and shuffles the runs: so the hard negatives in a
-            batch are those of its positives, and other lists are there too.
+            into one batch. True cuts each list's pairs into runs of an eighth of a batch, spreads the pairs of its hard
+            negatives evenly among the others, and shuffles the runs: so the hard negatives in a batch are those of its
+            positives, and other lists are there too.
         seed: Of the run.
         epoch: From 0.
         turn: Number of the pass, from 0.
-        lists_per_batch: How many runs make a batch.
     """
     generator = np.random.default_rng((seed, _ORDER, epoch, turn))
     shuffled = generator.permutation(len(pairs))
@@ -208,7 +204,7 @@ def ordered(
     kind = 2 * block + hard
     share = (_place_in_group(kind) + 0.5) / np.bincount(kind)[kind] if len(kind) else np.zeros(0)
     order = np.lexsort((share, block))
-    within, length = _place_in_group(block[order]), max(2, batch_size // lists_per_batch)
+    within, length = _place_in_group(block[order]), max(2, batch_size // _LISTS_PER_BATCH)
     run = np.cumsum(within % length == 0) - 1
     mixed = np.argsort(generator.permutation(int(run.max(initial=-1)) + 1)[run], kind="stable")
     return pairs.take(shuffled[order][mixed])

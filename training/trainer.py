@@ -17,6 +17,7 @@ from training.checkpoint import Checkpoint
 from training.config import TrainingConfig
 from training.distributed import ALONE, World
 from training.expanding import Expanding
+from training.model import MultiExpan
 from training.optim import optimizer_tensors, schedule, set_rate
 from training.parts import put_together
 from training.phases import epoch_phases
@@ -67,7 +68,7 @@ class Trainer:
         self.pace = RunProgress(0, self.progress.step)
 
     @property
-    def model(self) -> Any:
+    def model(self) -> MultiExpan:
         """The model."""
         return self.parts.network.model
 
