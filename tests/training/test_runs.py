@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -12,15 +13,17 @@ import time
 
 import pytest
 import torch
+from transformers import BertConfig, BertModel
 
 from entity_expand.corpus import Corpus, Query, write_queries, write_truth
 from entity_expand.errors import CheckpointError, ConfigError, TrainingError, TrainingStopped
 from training.checkpoint import best, load_checkpoint, newest
-from training.config import TrainingConfig
+from training.config import ALL_LAYERS, TextSettings, TrainingConfig
 from training.expanding import Expanding
 from training.loop import train
 from training.step import Stepper
 from training.tensors import read_tensors
+from training.tokenizer import train_wordpiece
 
 TIMES = ("seconds", "pairs_per_second")
 CONTRASTS = """
@@ -154,24 +157,36 @@ def test_the_teacher_has_its_share_in_the_contrast_of_texts_and_pictures(corpus,
     assert not torch.equal(own, theirs["image_text_head.text.weight"])
 
 
-def test_accumulated_parts_give_the_loss_of_the_whole_batch(corpus, settings_file, tmp_path):
+def test_accumulated_parts_give_the_loss_and_the_gradient_of_the_whole_batch(corpus, settings_file, tmp_path):
     still = ("clusters = 4", "clusters = 4\ndropout = 0.0\nhead_dropout = 0.0")
-    losses = []
+    found = []
     for parts in (1, 3):
         text = settings_file(epochs=1, extra=f"accumulate = {parts}\n[tasks]\nwords = 0.5\n").read_text()
         path = tmp_path / f"{parts}.toml"
         path.write_text(text.replace(*still).replace("mlp = 32\n\n[vision]", "mlp = 32\ndropout = 0.0\n\n[vision]"))
         train(TrainingConfig.read(path), corpus, tmp_path / str(parts))
-        losses.append([record["losses"] for record in _records(tmp_path / str(parts))])
-    for one, other in zip(*losses, strict=True):
-        assert one == pytest.approx(other, abs=1e-4)
+        found.append(_records(tmp_path / str(parts)))
+    for one, other in zip(*found, strict=True):
+        assert one["losses"] == pytest.approx(other["losses"], abs=1e-4)
+        # AdamW and clipping would hide a gradient of the wrong length.
+        assert one.get("gradient_norm", 0.0) == pytest.approx(other.get("gradient_norm", 0.0), rel=1e-3)
+    assert sum("gradient_norm" in record for record in found[0]) == 7
     with pytest.raises(ConfigError, match="accumulate is 2"):
         _read(settings_file, "accumulate = 2\n[tasks]\nmatching = 0.5\n")
 
 
-def test_caches_on_the_device_change_nothing(corpus, settings_file, tmp_path):
+@pytest.mark.parametrize("layers", [ALL_LAYERS, 1, 0])
+def test_caches_on_the_device_change_nothing(corpus, settings_file, tmp_path, layers):
+    bert = tmp_path / "bert"
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    BertModel(BertConfig(vocab_size=300, **sizes)).save_pretrained(bert)
+    (bert / "tokenizer.json").write_bytes(train_wordpiece([corpus.sample(0).text, "an oak is a tall tree"], 300))
     for choice in ("yes", "no"):
         config = _read(settings_file, f'cache_on_device = "{choice}"\n', epochs=1, data="hide_words = 0.3\n")
+        if layers != ALL_LAYERS:
+            text = TextSettings(backbone=str(bert), trained_layers=layers, max_length=24)
+            config = dataclasses.replace(config, text=text)
         train(config, corpus, tmp_path / choice)
     assert _records(tmp_path / "yes") == _records(tmp_path / "no")
 
