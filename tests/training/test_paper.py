@@ -96,7 +96,7 @@ def test_the_phases_of_the_paper_in_their_order(small, queried, tmp_path, monkey
 def test_the_other_modes_of_the_paper(
     entity_weight, instance_weight, cluster_weight, distilled, small, queried, tmp_path, monkeypatch
 ):
-    taught = Spy(monkeypatch, entity, "distillation_loss")
+    taught = Spy(monkeypatch, entity, "distilled_entity_loss")
     tasks = dataclasses.replace(
         small.tasks, entity=entity_weight, instance=instance_weight, cluster=cluster_weight, distillation=distilled
     )
