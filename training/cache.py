@@ -87,11 +87,9 @@ def picture_cache(
     Raises:
         TrainingError: The disk has too little room, half precision cannot hold the tokens, or the cache is damaged.
     """
-    tokens = [backbone.patches, backbone.patch, backbone.count]
     key: dict[str, object] = {"kind": "pictures", "size": [config.size, config.resize, config.interpolation]}
     if backbone.frozen:
-        key |= {"scale": [config.mean, config.std], "tokens": tokens, "architecture": repr(backbone.network)}
-        key["weights"] = state_hash(backbone.state_dict())
+        key |= {"scale": [config.mean, config.std], **frozen_key(backbone)}
 
     def build(folder: Path) -> None:
         paths, picture_of = _pictures(corpus, samples)
@@ -104,6 +102,14 @@ def picture_cache(
 
     folder = finished(cache / f"pictures-{_fingerprint(corpus, samples, key)}", build)
     return PictureCache(_load(folder, "picture_of"), read_array(folder / "values.npy", "r"))
+
+
+def frozen_key(backbone: VisionTokens) -> dict[str, object]:
+    """Return what the tokens of a frozen backbone depend on besides the pixels."""
+    return {
+        "tokens": [backbone.patches, backbone.patch, backbone.count], "architecture": repr(backbone.network),
+        "weights": state_hash(backbone.state_dict()),
+    }  # fmt: skip
 
 
 def _fingerprint(corpus: Corpus, samples: Int64, key: dict[str, object]) -> str:

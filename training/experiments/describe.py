@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, Literal, TypeAlias
 
@@ -111,22 +111,21 @@ class Experiment:
 
 
 def ways_of(
-    family: str,
-    shown: Shown,
-    *,
-    picture_weights: tuple[float, ...] = (0.25,),
-    standardised: bool = False,
-    **others: Any,
+    family: str, shown: Shown, *, picture_weights: tuple[float, ...] = (0.25,), **others: Any
 ) -> tuple[Way, ...]:
-    """Return a family of ways with every score that it has; `standardised` has standardised cosines, too."""
-    cosines: tuple[Space, ...] = ("features", "hidden") if shown == "both" else ("features", "hidden", "projections")
-    scores: list[tuple[Space, float]] = [("heads", 0.0), ("heads", 1.0), *((space, 0.0) for space in cosines)]
-    if standardised:
-        scores += [(space, 1.0) for space in cosines]
+    """Return a family of ways with every score that it has, cosines as they are."""
+    scores: list[tuple[Space, float]] = [("heads", 0.0), ("heads", 1.0), ("features", 0.0), ("hidden", 0.0)]
+    if shown != "both":
+        scores.append(("projections", 0.0))
     weights = picture_weights if shown == "apart" else (0.25,)
     return tuple(
         Way(family, shown, space, both, weight, **others) for weight, (space, both) in product(weights, scores)
     )
+
+
+def with_standardised(ways: tuple[Way, ...]) -> tuple[Way, ...]:
+    """Return ways, and behind them those of cosines once more, standardised in both directions."""
+    return (*ways, *(replace(way, both_directions=1.0) for way in ways if way.space != "heads"))
 
 
 def changed(config: TrainingConfig, changes: Changes | Mapping[str, Value]) -> TrainingConfig:

@@ -85,6 +85,11 @@ class Answer:
     lists: Mapping[Query, tuple[str, ...]]
     left_out: tuple[Query, ...]
 
+    @classmethod
+    def of(cls, way: Way, seeds: int, lists: Mapping[Query, tuple[str, ...]], queries: Sequence[Query]) -> Answer:
+        """Return the answer to some queries; those without a list are left out."""
+        return cls(way, seeds, lists, tuple(query for query in queries if query not in lists))
+
 
 def ask_run(
     run: Path, config: TrainingConfig, corpus: Corpus, ways: Sequence[Way], questions: Questions, cache: Path
@@ -106,7 +111,7 @@ def ask_run(
     found = []
     for way in ways:
         if way.space == "projections" and not trained.projects:
-            found += [Answer(way, seeds, {}, queries) for seeds, queries in questions.queries.items()]
+            found += [Answer.of(way, seeds, {}, queries) for seeds, queries in questions.queries.items()]
         elif way.standardised:
             found += standardised_answers(tables.features(way), ids, way, questions)
         else:
@@ -166,7 +171,7 @@ def answers(
             raise TrainingError(f"No query of {seeds} seeds can be asked by {way.family!r}: no seed has any features.")
         ranked = table.expanded(list(rows.values()), LENGTH, settings)
         lists = {query: tuple(ids[row] for row in each.tolist()) for query, each in zip(rows, ranked, strict=True)}
-        found.append(Answer(way, seeds, lists, tuple(query for query in queries if query not in lists)))
+        found.append(Answer.of(way, seeds, lists, queries))
     return found
 
 
@@ -185,8 +190,8 @@ def standardised_answers(features: EntityFeatures, ids: Sequence[str], way: Way,
     there, found = set(own), []
     for seeds, queries in questions.queries.items():
         known = [query for query in queries if there.issuperset(query.seeds)]
-        lists = {query: tuple(ids) for query, ids in ranked(baseline, known, LENGTH).items()}
-        found.append(Answer(way, seeds, lists, tuple(query for query in queries if query not in lists)))
+        lists = {query: tuple(each) for query, each in ranked(baseline, known, LENGTH).items()}
+        found.append(Answer.of(way, seeds, lists, queries))
     return found
 
 

@@ -14,8 +14,7 @@ from entity_expand.corpus import Corpus
 from entity_expand.files import replacing
 from entity_expand.inputs.image import ImageConfig, load_rgb, to_pixels
 from entity_expand.types import AnyArray, Bool, Int64, UInt8
-from training.backbones import state_hash
-from training.cache import in_half
+from training.cache import frozen_key, in_half
 from training.cached import PictureCache
 from training.experiments.describe import Pictures
 from training.vision import VisionTokens
@@ -82,7 +81,7 @@ def changed_pictures(
     }
     key = [change, corpus.content_hash, samples.tobytes().hex(), str(config), str(own.values.shape)]
     if backbone.frozen:
-        key += [state_hash(backbone.state_dict()), repr(backbone.network), str(backbone.patches)]
+        key.append(str(frozen_key(backbone)))
     file = cache / f"{change}-{hashlib.sha256('/'.join(key).encode()).hexdigest()[:16]}.npy"
     if backbone.frozen and file.is_file():
         return PictureCache(own.picture_of, np.load(file, mmap_mode="r", allow_pickle=False))

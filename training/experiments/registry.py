@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from training.baselines import FAMILIES
-from training.experiments.describe import Changes, Experiment, Variant, Way, ways_of
+from training.experiments.describe import Changes, Experiment, Variant, Way, ways_of, with_standardised
 
 WEIGHTS = (0.1, 0.2, 0.33, 0.4, 0.5)
 STRONG = ("TF-IDF", "sentence means", "pictures", "late fusion", "late fusion with TF-IDF")
@@ -14,11 +14,7 @@ APART = ways_of("apart", "apart", picture_weights=WEIGHTS)
 TEXT, PICTURE = ways_of("text", "text"), ways_of("picture", "picture")
 EVERY = (*BOTH, *APART, *TEXT, *PICTURE)
 # Models that are compared with each other and with baselines have all scores that baselines have.
-EVERY_SCORE = (
-    *ways_of("both at once", "both", standardised=True),
-    *ways_of("apart", "apart", picture_weights=WEIGHTS, standardised=True),
-    *ways_of("text", "text", standardised=True), *ways_of("picture", "picture", standardised=True),
-)  # fmt: skip
+EVERY_SCORE = with_standardised(EVERY)
 BASE = Variant("base")
 
 # Not the paper's weights: what docs/results/ has of the ablation and of the sensitivity was measured with these.
@@ -53,6 +49,7 @@ _FEATURES: Changes = (("validation.space", "features"),)
 # The contrast of texts and pictures trains projections of each, which are what such models are asked by.
 _PROJECTIONS: Changes = (("validation.space", "projections"), ("validation.modality", "apart"))
 CLIP_STYLE = Variant("CLIP-style", (*_CLIP, *_PROJECTIONS))
+TEXT_ONLY = Variant("text only", _TEXT_ONLY)
 ALBEF_STYLE = Variant("ALBEF-style", (*_ALBEF, *_PROJECTIONS))
 
 BASELINES = Experiment(
@@ -177,7 +174,7 @@ POLYSEMY = Experiment(
     "polysemy", "Entities that share names",
     "How well are members found whose names share a word with entities of other classes, beside models that contrast "
     "whole texts and pictures?",
-    (BASE, CLIP_STYLE, ALBEF_STYLE), tuple(way for way in EVERY_SCORE if way.shown != "picture"),
+    (BASE, CLIP_STYLE, ALBEF_STYLE), with_standardised((*BOTH, *APART, *TEXT)),
     ("name only", *STRONG), ("table", "senses"),
 )  # fmt: skip
 
@@ -206,7 +203,7 @@ OBJECTIVES = Experiment(
     "objectives", "Other objectives under the same trainer",
     "The same network, backbones, data and steps with other objectives: the contrast of texts and pictures alone, that "
     "with matching and masked words, text alone, and pictures alone. All have equal trials.",
-    (BASE, CLIP_STYLE, Variant("text only", _TEXT_ONLY), Variant("picture only", _PICTURE_ONLY), ALBEF_STYLE),
+    (BASE, CLIP_STYLE, TEXT_ONLY, Variant("picture only", _PICTURE_ONLY), ALBEF_STYLE),
     EVERY_SCORE, STRONG, ("table", "margins"), rates=(2e-4, 5e-4, 2e-3),
 )  # fmt: skip
 
@@ -218,7 +215,7 @@ RECIPES = Experiment(
         BASE,
         Variant("nothing hidden", (("data.hide_picture", 0.0), ("data.hide_text", 0.0))),
         Variant("mostly texts", (("data.hide_picture", 0.9), ("data.hide_text", 0.1))),
-        Variant("text only", _TEXT_ONLY),
+        TEXT_ONLY,
         Variant("a quarter hidden", _SHOWN),
         Variant("a quarter hidden, second views", (*_SHOWN, ("data.other_picture", 0.5))),
         Variant("a quarter hidden, wrong pictures", (*_SHOWN, ("data.wrong_picture", 0.25))),

@@ -8,7 +8,7 @@ from entity_expand.errors import ConfigError
 from training.config import TrainingConfig
 from training.experiments.base import config_described, config_named
 from training.experiments.command import experiment_named
-from training.experiments.describe import Variant, changed, trained_config, ways_of
+from training.experiments.describe import Variant, changed, trained_config, ways_of, with_standardised
 from training.experiments.registry import EXPERIMENTS
 from training.experiments.runner import plan
 
@@ -86,7 +86,7 @@ def test_variants_can_be_left_out():
 def test_ways_have_every_score_that_they_can():
     assert [way.name for way in ways_of("b", "both")] == ["λ = 0", "λ = 1", "features", "hidden"]
     assert len(ways_of("a", "apart", picture_weights=(0.1, 0.5))) == 2 * 5
-    further = ways_of("a", "text", standardised=True)[5:]
+    further = with_standardised(ways_of("a", "text"))[5:]
     assert [way.name for way in further] == [
         f"{space}, standardised, λ = 1" for space in ("features", "hidden", "projections")
     ]
