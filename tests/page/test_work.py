@@ -50,6 +50,22 @@ def test_filters_narrow_the_results_and_can_be_cleared(visit: Opened, countries:
     expect(page.get_by_label("Name begins with")).to_have_value("")
 
 
+def test_a_name_that_is_being_typed_is_not_taken_away_by_what_arrives_meanwhile(visit: Opened, countries: str) -> None:
+    page = visit(countries + NORDIC)
+    names(page)
+    page.get_by_text("Narrow the results").click()
+    page.evaluate(
+        """() => {
+            const field = document.getElementById("begins");
+            field.value = "De";
+            field.dispatchEvent(new Event("input", {bubbles: true}));
+            document.querySelector("[aria-label^='Accept']").click();
+        }"""
+    )
+    expect(page.get_by_label("Name begins with")).to_have_value("De")
+    expect(page.locator(".card h3")).to_have_text(["Denmark"])
+
+
 def test_more_results_follow_those_that_are_shown(visit: Opened, countries: str) -> None:
     page = visit(countries + NORDIC)
     first = names(page)

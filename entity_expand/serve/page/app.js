@@ -114,7 +114,9 @@ function busy(is) {
 }
 
 function change(label, next) {
-  session.step(label, next(session.state));
+  const changed = next(session.state);
+  if (changed === session.state) return;
+  session.step(label, changed);
   if (session.state.results) void expand({ step: false });
 }
 
@@ -138,7 +140,7 @@ async function replace(id, name) {
 
 function render(state, before) {
   cards.render(state, before);
-  chosen(state);
+  chosen(state, before);
   for (const [name, fill] of Object.entries(lists)) fill(state[name]);
   byId("refused").hidden = !state.rejected.length;
   byId("refused-title").textContent = `Rejected (${state.rejected.length})`;

@@ -22,17 +22,23 @@ export function filters(index, change, set) {
   strategies(index.strategies, change);
   const telling = index.attributes.filter((each) => each.values.some(({ entities }) => entities > 1));
   byId("facets").replaceChildren(...telling.map((each) => facet(each, set)));
-  const soon = calmly(PATIENCE, () => change("filter", (state) => ({ ...state, prefix: byId("begins").value.trim() })));
-  byId("begins").addEventListener("input", soon);
-  byId("widen").addEventListener("click", () => change("clear filters", (state) => ({ ...state, attributes: new Map(), prefix: "" })));
+  const begin = (state) => {
+    const prefix = byId("begins").value.trim();
+    return prefix === state.prefix ? state : { ...state, prefix };
+  };
+  byId("begins").addEventListener("input", calmly(PATIENCE, () => change("filter", begin)));
+  byId("widen").addEventListener("click", () => {
+    byId("begins").value = "";
+    change("clear filters", (state) => ({ ...state, attributes: new Map(), prefix: "" }));
+  });
 }
 
-/** Show what is chosen. */
-export function chosen(state) {
+/** Show what is chosen. A name that is being typed stays as it is until the state has another one. */
+export function chosen(state, before) {
   for (const box of byId("facets").querySelectorAll("input[type=checkbox]")) {
     box.checked = (state.attributes.get(box.name) ?? []).includes(box.value);
   }
-  if (byId("begins").value.trim() !== state.prefix) byId("begins").value = state.prefix;
+  if (state.prefix !== before.prefix && byId("begins").value.trim() !== state.prefix) byId("begins").value = state.prefix;
   byId("strategy").value = state.strategy ?? byId("strategy").options[0]?.value;
   for (const radio of byId("modalities").querySelectorAll("input")) radio.checked = radio.value === (state.modality ?? radio.dataset.usual);
   byId("widen").hidden = !isFiltered(state);
