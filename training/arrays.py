@@ -69,8 +69,13 @@ def _flush(array: Any) -> None:
     array.flush()
 
 
-def read_array(path: Path, mapped: Literal["r", "r+"] | None = None) -> AnyArray:
+def read_array(path: Path, mapped: Literal["r", "r+"] | None = None, *, alone: bool = False) -> AnyArray:
     """Read an .npy file, or map it into memory to read it or to write it too.
+
+    Args:
+        path: The file.
+        mapped: How it is mapped; None reads it.
+        alone: Whether it is computed anew once it is deleted; otherwise its whole folder must go.
 
     Raises:
         TrainingError: It is missing or damaged.
@@ -79,7 +84,7 @@ def read_array(path: Path, mapped: Literal["r", "r+"] | None = None) -> AnyArray
         found: AnyArray = np.load(path, mmap_mode=mapped, allow_pickle=False)
     except (OSError, EOFError, ValueError) as problem:
         raise TrainingError(
-            f"Cannot read {path}: {problem}; delete {path.parent}, and it is computed anew."
+            f"Cannot read {path}: {problem}; delete {path if alone else path.parent}, and it is computed anew."
         ) from problem
     return found
 

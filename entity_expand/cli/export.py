@@ -8,7 +8,7 @@ from typing import Any, Literal
 import click
 
 from entity_expand.cli.export_triton import triton_options, write_models
-from entity_expand.cli.options import needing
+from entity_expand.extras import needing
 
 
 @click.command("export")

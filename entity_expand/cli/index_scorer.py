@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from entity_expand.cli.options import credentials_option, needing, read_credentials
+from entity_expand.cli.options import credentials_option, read_credentials
+from entity_expand.extras import needing
 
 
 @click.command("scorer")

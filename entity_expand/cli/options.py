@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-
-from entity_expand.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from entity_expand.elastic.address import Credentials
@@ -20,22 +17,6 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 # As `query.STRATEGIES`; importing them from there would load the runtime to show a help text.
 _STRATEGIES = ("paper", "both", "mean", "best", "sum", "rank-fusion", "hybrid")
-
-
-@contextlib.contextmanager
-def needing(extra: str) -> Iterator[None]:
-    """Import what an extra brings inside of this.
-
-    Raises:
-        MissingExtraError: A package is not installed.
-    """
-    try:
-        yield
-    except ModuleNotFoundError as problem:
-        package = (problem.name or "").partition(".")[0]
-        if package in ("export", "training", "indexer", "entity_expand", ""):
-            raise
-        raise MissingExtraError(package, extra) from problem
 
 
 def expansion_options(command: Command) -> Command:

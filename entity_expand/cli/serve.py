@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from entity_expand.cli.options import credentials_option, encoding_options, open_expander
+from entity_expand.extras import needing
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -58,14 +59,11 @@ def command(
 ) -> None:
     """Answer requests over HTTP from INDEX, a folder or https://host:9200/NAME, until told to end."""
     from entity_expand.config import from_mapping
-    from entity_expand.errors import MissingExtraError
     from entity_expand.serve.keys import ApiKeys
     from entity_expand.serve.settings import ServeSettings
 
-    try:
+    with needing("serve"):
         from entity_expand.serve.run import serve
-    except ModuleNotFoundError as problem:
-        raise MissingExtraError(problem.name or "fastapi", "serve") from problem
 
     settings = from_mapping(
         ServeSettings,

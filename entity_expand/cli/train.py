@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from entity_expand.errors import MissingExtraError
+from entity_expand.extras import needing
 
 
 @click.command()
@@ -34,11 +34,9 @@ def command(config: Path, corpus: Path, out: Path, cache: Path | None, resume: b
     processes train together. The folder gets step-N checkpoints, latest.json, best.json, config.json, tokenizer.json
     and metrics.jsonl.
     """
-    try:
+    with needing("train"):
         from training.config import TrainingConfig
         from training.loop import train
-    except ModuleNotFoundError as problem:
-        raise MissingExtraError(problem.name or "torch", "train") from problem
 
     from entity_expand.corpus import Corpus
     from entity_expand.errors import TrainingStopped

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from entity_expand.errors import EncoderError, MissingExtraError
+from entity_expand.extras import imported
 from entity_expand.types import AnyArray, Float32
 
 PROVIDERS = {
@@ -23,10 +23,7 @@ def load_onnxruntime(extra: str = "cpu") -> Any:
     Raises:
         MissingExtraError: It is not installed; `extra`, "cpu" or "gpu", brings it. The two exclude each other.
     """
-    try:
-        return importlib.import_module("onnxruntime")
-    except ImportError as problem:
-        raise MissingExtraError("onnxruntime" if extra == "cpu" else "onnxruntime-gpu", extra) from problem
+    return imported("onnxruntime", "onnxruntime" if extra == "cpu" else "onnxruntime-gpu", extra)
 
 
 def available_providers() -> tuple[str, ...]:

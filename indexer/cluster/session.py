@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import os
 import re
@@ -16,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from entity_expand.errors import ConfigError, DeadlineError, MissingExtraError, UnreachableError
+from entity_expand.errors import ConfigError, DeadlineError, UnreachableError
+from entity_expand.extras import imported
 
 LOCAL = "local"
 _STORE_BYTES = 256 << 20
@@ -32,12 +32,8 @@ def load_ray() -> Any:
         MissingExtraError: They are not installed.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        ray = importlib.import_module("ray")
-        importlib.import_module("ray.data.exceptions")
-    except ImportError as problem:
-        raise MissingExtraError("ray", "ray") from problem
-    return ray
+    imported("ray.data.exceptions", "ray", "ray")
+    return imported("ray", "ray", "ray")
 
 
 def check_address(address: str) -> str:

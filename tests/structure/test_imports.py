@@ -87,7 +87,7 @@ class Import:
 
 
 def read_imports(tree: ast.Module, name: str, is_package: bool = False) -> list[Import]:
-    """Return all imports of a module, those by `import_module("...")` and `_import("...")` too."""
+    """Return all imports of a module, those by `import_module("...")` and `imported("...")` too."""
     return list(_walk(tree, name if is_package else name.rpartition(".")[0], inside=False))
 
 
@@ -100,7 +100,7 @@ def _walk(node: ast.AST, package: str, inside: bool) -> Iterator[Import]:
             base = ".".join(parts[: len(parts) - child.level + 1]) if child.level else ""
             source = ".".join(part for part in (base, child.module) if part)
             yield from (Import(f"{source}.{alias.name}", child.lineno, inside) for alias in child.names)
-        elif isinstance(child, ast.Call) and ast.unparse(child.func).endswith(("import_module", "_import")):
+        elif isinstance(child, ast.Call) and ast.unparse(child.func).endswith(("import_module", "imported")):
             first = child.args[0] if child.args else None
             if isinstance(first, ast.Constant) and isinstance(first.value, str):
                 yield Import(first.value, child.lineno, inside)
@@ -122,7 +122,7 @@ def within(name: str, module: str) -> bool:
 
 def test_reading_finds_every_form() -> None:
     text = "import a.b\nfrom . import c\nfrom ..d import e\nimportlib.import_module('f.g')\ndef h():\n    import i\n"
-    text += "if TYPE_CHECKING:\n    import j\nfor k in l:\n    _import('m', 'n')\n"
+    text += "if TYPE_CHECKING:\n    import j\nfor k in l:\n    imported('m', 'n', 'o')\n"
     found = read_imports(ast.parse(text), "x.y.z")
     expected = [("a.b", False), ("x.y.c", False), ("x.d.e", False), ("f.g", False), ("i", True), ("j", True)]
     assert [(each.name, each.inside) for each in found] == [*expected, ("m", False)]

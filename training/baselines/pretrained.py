@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from entity_expand.corpus import Corpus
-from entity_expand.errors import ConfigError, ImageError, MissingExtraError
+from entity_expand.errors import ConfigError, ImageError
+from entity_expand.extras import imported
 from entity_expand.inputs.image import open_picture
 from entity_expand.types import Float64, Int64
 from training.backbones import no_bar
@@ -53,7 +53,7 @@ class Pretrained:
             ConfigError: The folder holds no such checkpoint, or one of another kind.
             MissingExtraError: transformers is not installed.
         """
-        transformers = _import("transformers", "transformers", "train")
+        transformers = imported("transformers", "transformers", "train")
         local = {"local_files_only": True}
         try:
             kind = transformers.AutoConfig.from_pretrained(folder, **local).model_type
@@ -192,10 +192,3 @@ def _items(corpus: Corpus, samples: Int64) -> Iterator[list[tuple[int, Any]]]:
         if text and path is not None:
             pairs.append((sample.entity, (text, path)))
     yield from (texts, paths, pairs)
-
-
-def _import(module: str, package: str, extra: str) -> Any:
-    try:
-        return import_module(module)
-    except ImportError as problem:
-        raise MissingExtraError(package, extra) from problem

@@ -7,10 +7,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
 from entity_expand.corpus import Corpus
+from entity_expand.errors import TrainingError
 from entity_expand.files import replacing
 from entity_expand.types import AnyArray, Int64
 from training.baselines.front import Features
@@ -26,6 +28,9 @@ def stored_features(
     """Return what `Features.of` does, computed once for each corpus, choice of samples, backbones and checkpoints.
 
     Backbones and checkpoints are known by their settings and folders: remove the file where weights have changed.
+
+    Raises:
+        TrainingError: The file is damaged.
     """
     about = {
         "version": _VERSION, "corpus": corpus.content_hash, "samples": hashlib.sha256(samples.tobytes()).hexdigest(),
@@ -52,7 +57,14 @@ def _write(file: Path, features: Features) -> None:
 
 
 def _read(file: Path) -> Features:
-    with np.load(file, allow_pickle=False) as arrays:
+    try:
+        return _features(file)
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as problem:
+        raise TrainingError(f"Cannot read {file}: {problem}; delete it, and it is computed anew.") from problem
+
+
+def _features(file: Path) -> Features:
+    with file.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
         ids = tuple(arrays["ids"].tolist())
 
         def table(field: str, name: str) -> VectorTable | None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
-from typing import Any
 
 import numpy as np
 
 from entity_expand.corpus import Corpus
-from entity_expand.errors import MissingExtraError, TrainingError
+from entity_expand.errors import TrainingError
+from entity_expand.extras import imported
 from entity_expand.types import Float32, Int64
 
 
@@ -51,17 +50,10 @@ def tfidf(sentences: Sequence[Sequence[str]]) -> Float32:
         MissingExtraError: scikit-learn is not installed.
         TrainingError: No two entities share a word that is no stop word.
     """
-    text = _import("sklearn.feature_extraction.text", "scikit-learn", "experiments")
+    text = imported("sklearn.feature_extraction.text", "scikit-learn", "experiments")
     vectoriser = text.TfidfVectorizer(sublinear_tf=True, stop_words="english", min_df=2, dtype=np.float32)
     try:
         rows: Float32 = vectoriser.fit_transform(" ".join(texts) for texts in sentences).toarray()
     except ValueError as problem:
         raise TrainingError(f"TF-IDF needs words that several entities share: {problem}.") from problem
     return rows
-
-
-def _import(module: str, package: str, extra: str) -> Any:
-    try:
-        return import_module(module)
-    except ImportError as problem:
-        raise MissingExtraError(package, extra) from problem

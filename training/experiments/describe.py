@@ -149,7 +149,7 @@ def trained_config(base: TrainingConfig, variant: Variant, seed: int) -> Trainin
     """Return the configuration of one training: the best epoch is chosen on the classes that validate.
 
     Raises:
-        ConfigError: A change does not fit, or contrasts would learn from the queries that are reported.
+        ConfigError: A change does not fit, or contrasts would learn from the queries or classes that are reported.
     """
     validation = {} if base.validation.queries is not None else {"validation.queries": "query"}
     found = changed(base, {**validation, **dict(variant.changes), "loop.seed": seed})
@@ -158,5 +158,10 @@ def trained_config(base: TrainingConfig, variant: Variant, seed: int) -> Trainin
             f"{variant.name!r} would be trained with mining.seeds = 'queries': the seeds of a query count as of one "
             "class, those of the classes that are reported too, so their numbers would be too good. Set mining.seeds = "
             "'entities'."
+        )
+    if found.tasks.contrasts and found.mining.oracle:
+        raise ConfigError(
+            f"{variant.name!r} would be trained with mining.oracle: it confirms pairs by the truth of all classes, "
+            "of those that are reported too, so their numbers would be too good. Set mining.oracle = false."
         )
     return found

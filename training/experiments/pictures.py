@@ -14,6 +14,7 @@ from entity_expand.corpus import Corpus
 from entity_expand.files import replacing
 from entity_expand.inputs.image import ImageConfig, load_rgb, to_pixels
 from entity_expand.types import AnyArray, Bool, Int64, UInt8
+from training.arrays import read_array
 from training.cache import frozen_key, in_half
 from training.cached import PictureCache
 from training.experiments.describe import Pictures
@@ -70,6 +71,9 @@ def changed_pictures(
         backbone: Run on every picture if it is frozen, on the device it is on.
         change: What is shown.
         cache: Folder for the result of a frozen backbone.
+
+    Raises:
+        TrainingError: What `cache` has of them is damaged.
     """
     if change == "own":
         return own
@@ -84,7 +88,7 @@ def changed_pictures(
         key.append(str(frozen_key(backbone)))
     file = cache / f"{change}-{hashlib.sha256('/'.join(key).encode()).hexdigest()[:16]}.npy"
     if backbone.frozen and file.is_file():
-        return PictureCache(own.picture_of, np.load(file, mmap_mode="r", allow_pickle=False))
+        return PictureCache(own.picture_of, read_array(file, "r", alone=True))
     values = np.zeros(own.values.shape, own.values.dtype)
     device = next(backbone.parameters(), torch.zeros(0)).device
     here = [(row, path) for row, path in paths.items() if path is not None]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from entity_expand.errors import MissingExtraError
+from entity_expand.extras import imported
 from entity_expand.files import replacing
 
 _COLUMNS, _WIDTH, _HEIGHT, _DPI = 3, 4.6, 3.2, 110
@@ -58,8 +57,8 @@ def draw(path: Path, panels: Sequence[Panel]) -> None:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    canvas = _import("matplotlib.backends.backend_agg")
-    figures = _import("matplotlib.figure")
+    canvas = imported("matplotlib.backends.backend_agg", "matplotlib", "experiments")
+    figures = imported("matplotlib.figure", "matplotlib", "experiments")
     bars = any(isinstance(each.x[0], str) for panel in panels for each in panel.series)
     wide = bars or any(len(panel.series) > _INSIDE for panel in panels)
     columns = 1 if wide else min(_COLUMNS, len(panels))
@@ -109,10 +108,3 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
         axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0)).set_in_layout(False)
     elif len(panel.series) > 1:
         axes.legend(fontsize=7).set_in_layout(False)
-
-
-def _import(module: str) -> Any:
-    try:
-        return import_module(module)
-    except ImportError as problem:
-        raise MissingExtraError("matplotlib", "experiments") from problem

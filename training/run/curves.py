@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from entity_expand.errors import MissingExtraError
+from entity_expand.extras import imported
 from entity_expand.files import replacing
 from training.run.metrics import Record, at, is_of_epoch, keys, number, read_metrics
 
@@ -146,11 +145,9 @@ def _keys_of(records: Iterable[Record], key: str) -> list[str]:
 
 
 def _draw(found: Sequence[Panel], phases: Sequence[tuple[float, str]], path: Path) -> None:
-    try:
-        new_figure = import_module("matplotlib.figure").Figure  # has Agg's canvas, and no global state as pyplot has
-        ticker = import_module("matplotlib.ticker")
-    except ModuleNotFoundError as problem:
-        raise MissingExtraError("matplotlib", "train") from problem
+    # This Figure has Agg's canvas, and no global state as pyplot has.
+    new_figure = imported("matplotlib.figure", "matplotlib", "train").Figure
+    ticker = imported("matplotlib.ticker", "matplotlib", "train")
     columns = min(_COLUMNS, len(found))
     rows = math.ceil(len(found) / columns)
     last = max(step for panel in found for line in panel.lines for step, _ in line.points)

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Protocol
 
-from entity_expand.errors import MissingExtraError
+from entity_expand.extras import imported
 from training.run.metrics import is_of_epoch
 
 _LOG = logging.getLogger(__name__)
@@ -65,10 +65,7 @@ class TensorBoardTracker:
     """
 
     def __init__(self, folder: Path, step: int = 0) -> None:
-        try:
-            import_module("tensorboard")
-        except ModuleNotFoundError as problem:
-            raise MissingExtraError("tensorboard", "train") from problem
+        imported("tensorboard", "tensorboard", "train")
         writer: Any = import_module("torch.utils.tensorboard")
         self._writer = writer.SummaryWriter(str(folder), purge_step=step + 1)
 

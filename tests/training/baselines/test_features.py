@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from entity_expand.corpus import Corpus, Query, read_queries, read_truth
-from entity_expand.errors import ConfigError
+from entity_expand.errors import ConfigError, TrainingError
 from entity_expand.evaluate import quality
 from training.backbones import load_vision
 from training.baselines import Features, baselines, ranked
@@ -15,6 +15,7 @@ from training.baselines.pictures import picture_means
 from training.baselines.pretrained import Pretrained, entity_vectors
 from training.baselines.ranking import by_mean
 from training.baselines.sentences import Encoder
+from training.baselines.stored import stored_features
 from training.baselines.vectors import VectorTable, centred, unit
 from training.baselines.words import masked_sentences, tfidf
 from training.config import TextSettings, TrainingConfig, VisionSettings
@@ -76,6 +77,20 @@ def test_all_baselines_of_a_corpus(corpus, encoder_folder, clip_folder, tmp_path
     for each in found:
         assert sorted(ranked(each, [query])[query]) == sorted(set(features.ids) - {"0", "1"})
     assert {each.family for each in baselines(features, ("TF-IDF",))} == {"TF-IDF"}
+
+
+def test_features_are_stored_and_damage_says_what_to_delete(corpus, encoder_folder, tmp_path):
+    config = replace(TrainingConfig(), text=TextSettings(str(encoder_folder), max_length=24), vision=VISION)
+    samples = corpus.select("train")
+    first = stored_features(corpus, samples, config, tmp_path)
+    (file,) = tmp_path.glob("features-*.npz")
+    whole = file.read_bytes()
+    again = stored_features(corpus, samples, config, tmp_path)
+    assert again.ids == first.ids and (again.words.vectors == first.words.vectors).all()
+    for damaged in (whole[:-40], b"", whole[:200] + bytes(400) + whole[600:]):
+        file.write_bytes(damaged)
+        with pytest.raises(TrainingError, match=rf"{file.name}.*; delete it, and it is computed anew"):
+            stored_features(corpus, samples, config, tmp_path)
 
 
 def test_features_of_a_clip(corpus, clip_folder):

@@ -70,6 +70,12 @@ def test_contrasts_never_learn_from_the_queries_that_are_reported():
     assert trained_config(paper, masked, 0).mining.seeds == "queries"  # without contrasts nothing is mined
 
 
+def test_contrasts_never_learn_from_the_classes_that_are_reported():
+    oracle, base = changed(config_named("paper"), {"mining.seeds": "entities", "mining.oracle": True}), Variant("base")
+    with pytest.raises(ConfigError, match=r"'base' would be trained with mining\.oracle: .* mining\.oracle = false\."):
+        trained_config(oracle, base, 0)
+
+
 def test_unknown_names():
     with pytest.raises(ConfigError, match="modality"):
         experiment_named("modalities")

@@ -61,3 +61,20 @@ def test_what_half_precision_cannot_hold_is_refused_and_not_kept(corpus, tmp_pat
     with pytest.raises(TrainingError, match="half precision cannot hold"):
         changed_pictures(corpus, samples, own, config, backbone, "surround", tmp_path)
     assert not list(tmp_path.glob("surround-*"))
+
+
+def test_changed_pictures_that_are_damaged_say_what_to_delete(corpus, tmp_path):
+    samples, config = corpus.select("train")[:2], ImageConfig(16)
+    backbone = VisionTokens(SmallNetwork((4,)), size=16, tokens="map", frozen=True).eval()
+    own = picture_cache(tmp_path, corpus, samples, config, backbone)
+
+    def shown():
+        return changed_pictures(corpus, samples, own, config, backbone, "surround", tmp_path)
+
+    before = np.array(shown().values)
+    (file,) = tmp_path.glob("surround-*.npy")
+    file.write_bytes(file.read_bytes()[:-5])
+    with pytest.raises(TrainingError, match=rf"{file.name}: .* delete .*{file.name}, and it is computed anew"):
+        shown()
+    file.unlink()
+    assert (shown().values == before).all()
