@@ -152,10 +152,11 @@ def build_caches(config: TrainingConfig, corpus: Corpus, run: Path, cache: Path)
     torch.manual_seed(config.loop.seed)  # random weights must be those of the runs
     text = load_text(config.text, tokenizer.vocabulary).to(device)
     vision = load_vision(config.vision).to(device)
+    precision = config.loop.cache_precision
     started = time.perf_counter()
-    texts = text_cache(cache, corpus, data.samples, run / "tokenizer.json", tokenizer, text)
+    texts = text_cache(cache, corpus, data.samples, run / "tokenizer.json", tokenizer, text, precision)
     between = time.perf_counter()
-    pictures = picture_cache(cache, corpus, data.samples, image_config(config.vision), vision)
+    pictures = picture_cache(cache, corpus, data.samples, image_config(config.vision), vision, precision)
     ended = time.perf_counter()
     return CacheCost(
         between - started, ended - between, len(data.samples), len(pictures.values),

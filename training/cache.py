@@ -23,6 +23,8 @@ from entity_expand.types import AnyArray, Bool, Int64, UInt8
 from training.arrays import fill, finished, read_array
 from training.backbones import describe_text, state_hash
 from training.cached import PictureCache, TextCache
+from training.config import Precision
+from training.packed import SCALE_BYTES, pack
 from training.text import TextEncoder
 from training.vision import VisionTokens
 
@@ -33,8 +35,9 @@ _THREADS = 4
 
 
 def text_cache(
-    cache: Path, corpus: Corpus, samples: Int64, tokenizer_path: Path, tokenizer: MaskedTokenizer, encoder: TextEncoder
-) -> TextCache:
+    cache: Path, corpus: Corpus, samples: Int64, tokenizer_path: Path, tokenizer: MaskedTokenizer,
+    encoder: TextEncoder, precision: Precision = None,
+) -> TextCache:  # fmt: skip
     """Open the text cache of a corpus and an encoder, built first where it is missing.
 
     Args:
@@ -44,6 +47,7 @@ def text_cache(
         tokenizer_path: File of `tokenizer`, for the fingerprint.
         tokenizer: Makes the ids.
         encoder: Its frozen layers are run, on the device it is on.
+        precision: `LoopSettings.cache_precision`, of the states.
 
     Raises:
         TrainingError: The disk has too little room, half precision cannot hold the states, or the cache is damaged.
@@ -56,13 +60,13 @@ def text_cache(
         "layers": encoder.frozen_layers,
     }
     if encoder.frozen:
-        key |= {"weights": state_hash(frozen), "architecture": describe_text(encoder)}
+        key |= {"weights": state_hash(frozen), "architecture": describe_text(encoder), **_named(precision)}
 
     def build(folder: Path) -> None:
         if not (folder / "offsets.npy").is_file():
             _write_ids(folder, corpus, samples, tokenizer)
         if encoder.frozen:
-            _write_states(folder, encoder, tokenizer)
+            _write_states(folder, encoder, tokenizer, precision)
 
     folder = finished(cache / f"text-{_fingerprint(corpus, samples, key)}", build)
     return TextCache(
@@ -73,8 +77,9 @@ def text_cache(
 
 
 def picture_cache(
-    cache: Path, corpus: Corpus, samples: Int64, config: ImageConfig, backbone: VisionTokens
-) -> PictureCache:
+    cache: Path, corpus: Corpus, samples: Int64, config: ImageConfig, backbone: VisionTokens,
+    precision: Precision = None,
+) -> PictureCache:  # fmt: skip
     """Open the picture cache of a corpus and a backbone, built first where it is missing.
 
     Args:
@@ -83,17 +88,18 @@ def picture_cache(
         samples: (N,) int64 sample numbers.
         config: How files become pixels.
         backbone: Run on every distinct picture if it is frozen, on the device it is on.
+        precision: `LoopSettings.cache_precision`, of the tokens of a frozen backbone.
 
     Raises:
         TrainingError: The disk has too little room, half precision cannot hold the tokens, or the cache is damaged.
     """
     key: dict[str, object] = {"kind": "pictures", "size": [config.size, config.resize, config.interpolation]}
     if backbone.frozen:
-        key |= {"scale": [config.mean, config.std], **frozen_key(backbone)}
+        key |= {"scale": [config.mean, config.std], **frozen_key(backbone), **_named(precision)}
 
     def build(folder: Path) -> None:
         paths, picture_of = _pictures(corpus, samples)
-        _write_pictures(folder, paths, config, backbone)
+        _write_pictures(folder, paths, config, backbone, precision)
         broken: Bool = _load(folder, "broken")
         for path in [paths[row] for row in np.flatnonzero(broken).tolist()][:5]:
             _LOG.warning("A broken picture counts as missing: %s (%d in all)", path, broken.sum())
@@ -110,6 +116,10 @@ def frozen_key(backbone: VisionTokens) -> dict[str, object]:
         "tokens": [backbone.patches, backbone.patch, backbone.count], "architecture": repr(backbone.network),
         "weights": state_hash(backbone.state_dict()),
     }  # fmt: skip
+
+
+def _named(precision: Precision) -> dict[str, object]:
+    return {} if precision is None else {"precision": precision}
 
 
 def _fingerprint(corpus: Corpus, samples: Int64, key: dict[str, object]) -> str:
@@ -144,7 +154,7 @@ def _write_ids(folder: Path, corpus: Corpus, samples: Int64, tokenizer: MaskedTo
     _save(folder / "offsets.npy", np.cumsum([0, *map(len, ids)], dtype=np.int64))
 
 
-def _write_states(folder: Path, encoder: TextEncoder, tokenizer: MaskedTokenizer) -> None:
+def _write_states(folder: Path, encoder: TextEncoder, tokenizer: MaskedTokenizer, precision: Precision) -> None:
     offsets = _load(folder, "offsets")
     positions, has_text = _load(folder, "mask_position"), _load(folder, "has_text")
     ids = _load(folder, "ids")
@@ -157,13 +167,14 @@ def _write_states(folder: Path, encoder: TextEncoder, tokenizer: MaskedTokenizer
         ids, mask, _ = plain.padded(items)
         with torch.no_grad():
             rows = encoder.lower(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
-        half = in_half(rows)
+        kept = _kept(rows, precision)
         for row, item in enumerate(items.tolist()):
-            states[offsets[item] : offsets[item + 1]] = half[row, : offsets[item + 1] - offsets[item]]
+            states[offsets[item] : offsets[item + 1]] = kept[row, : offsets[item + 1] - offsets[item]]
 
-    shape = (int(offsets[-1]), encoder.width)
+    width, dtype = _form(encoder.width, precision)
+    shape = (int(offsets[-1]), width)
     encoder.eval()
-    fill(folder / "states.npy", shape, "float16", -(-len(by_length) // _SENTENCES), compute, "frozen text layers")
+    fill(folder / "states.npy", shape, dtype, -(-len(by_length) // _SENTENCES), compute, "frozen text layers")
 
 
 def _pictures(corpus: Corpus, samples: Int64) -> tuple[list[Path], Int64]:
@@ -176,7 +187,9 @@ def _pictures(corpus: Corpus, samples: Int64) -> tuple[list[Path], Int64]:
     return list(rows), picture_of
 
 
-def _write_pictures(folder: Path, paths: Sequence[Path], config: ImageConfig, backbone: VisionTokens) -> None:
+def _write_pictures(
+    folder: Path, paths: Sequence[Path], config: ImageConfig, backbone: VisionTokens, precision: Precision
+) -> None:
     if not (folder / "broken.npy").is_file():
         _save(folder / "broken.npy", np.zeros(len(paths), np.bool_))
         write_json(folder / "about.json", {"pictures": len(paths), "image": asdict(config)})
@@ -197,10 +210,10 @@ def _write_pictures(folder: Path, paths: Sequence[Path], config: ImageConfig, ba
             return
         pixels = torch.from_numpy(np.stack([to_pixels(rgb, config) for rgb in whole])).to(tensor.device)
         with torch.no_grad():
-            values[chosen] = in_half(backbone(pixels))  # (block, P, C)
+            values[chosen] = _kept(backbone(pixels), precision)  # (block, P, C)
 
-    inner = (backbone.count, backbone.width) if backbone.frozen else (3, config.size, config.size)
-    dtype = "float16" if backbone.frozen else "uint8"
+    width, dtype = _form(backbone.width, precision) if backbone.frozen else (config.size, "uint8")
+    inner = (backbone.count, width) if backbone.frozen else (3, config.size, width)
     with ThreadPoolExecutor(_THREADS) as pool:
         blocks = -(-len(paths) // _PICTURES)
         fill(folder / "values.npy", (max(1, len(paths)), *inner), dtype, blocks, compute, "pictures")
@@ -211,6 +224,16 @@ def _pixels(path: Path, config: ImageConfig) -> UInt8 | None:
         return load_rgb(path, config)
     except ImageError:
         return None
+
+
+def _form(width: int, precision: Precision) -> tuple[int, str]:
+    """Return the length of a vector in the cache and the dtype of its numbers."""
+    return (width, "float16") if precision is None else (width + SCALE_BYTES, "int8")
+
+
+def _kept(rows: torch.Tensor, precision: Precision) -> AnyArray:
+    half = in_half(rows)
+    return half if precision is None else pack(half)
 
 
 def in_half(rows: torch.Tensor) -> AnyArray:

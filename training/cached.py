@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from entity_expand.types import AnyArray, Bool, Int32, Int64
+from training.packed import unpack
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class TextCache:
         ids: (T,) int32 over all items.
         mask_position: (N + 1,) int32.
         has_text: (N,) bool.
-        states: (T, D) float16 output of the frozen layers, memory-mapped; None where nothing is frozen.
+        states: (T, D) float16 output of the frozen layers, or (T, D + 4) int8 as `pack` makes it, memory-mapped; None
+            where nothing is frozen.
         padding: Id that fills the rows of a batch.
         mask: Id that stands for a mention.
     """
@@ -44,11 +46,11 @@ class TextCache:
         places, mask, positions = self.places(items, multiple)
         starts, lengths = places[:, 0].tolist(), mask.sum(1).tolist()
         source = self.ids if self.states is None else self.states
-        dtype, blank = (np.int64, self.padding) if self.states is None else (np.float16, 0)
+        dtype, blank = (np.int64, self.padding) if self.states is None else (self.states.dtype, 0)
         gathered = np.full((*mask.shape, *source.shape[1:]), blank, dtype)
         for row, (start, length) in enumerate(zip(starts, lengths, strict=True)):
             gathered[row, :length] = source[start : start + length]
-        return gathered, mask, positions
+        return unpack(gathered), mask, positions
 
     def places(self, items: Int64, multiple: int = 1) -> tuple[Int64, Int64, Int64]:
         """Return where items are: (B, L) int64 places among all tokens, mask and mask positions as of `padded`.
@@ -88,14 +90,15 @@ class PictureCache:
 
     Attributes:
         picture_of: (N,) int64 row of the sample's picture, -1 if it has none or a broken one.
-        values: (M, P, C) float16 tokens of a frozen backbone or (M, 3, H, W) uint8 pixels, memory-mapped.
+        values: (M, P, C) float16 tokens of a frozen backbone, or (M, P, C + 4) int8 as `pack` makes it, or
+            (M, 3, H, W) uint8 pixels; memory-mapped.
     """
 
     picture_of: Int64
     values: AnyArray
 
     def gather(self, rows: Int64) -> AnyArray:
-        """Return the values of pictures; rows of -1 give zeros.
+        """Return the tokens, (B, P, C) float16, or the pixels of pictures; rows of -1 give zeros.
 
         Args:
             rows: (B,) int64 rows of `values`, or -1.
@@ -104,4 +107,4 @@ class PictureCache:
         present = np.flatnonzero(rows >= 0)
         distinct, inverse = np.unique(rows[present], return_inverse=True)
         found[present] = self.values[distinct][inverse]
-        return found
+        return unpack(found)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from entity_expand.types import AnyArray
 from training.data import Batch
+from training.packed import unpacked
 
 _ROWS = 4096
 
@@ -20,7 +21,7 @@ class Held:
 
     Attributes:
         device: Of the tensors.
-        states: (T, D) float16, `TextCache.states`.
+        states: (T, ...), `TextCache.states`.
         pictures: (M, ...), `PictureCache.values`.
     """
 
@@ -32,11 +33,11 @@ class Held:
         """Return a batch on the device, with rows in the place of their numbers."""
         batch = batch.map(lambda value: value.to(self.device, non_blocking=True))
         if self.states is not None:
-            rows = self.states[batch.text] * batch.attention_mask[:, :, None].bool()  # (B, L, D)
+            rows = unpacked(self.states[batch.text]) * batch.attention_mask[:, :, None].bool()  # (B, L, D)
             batch = replace(batch, text=rows)
         if self.pictures is not None:
             shown = batch.pictures.view(-1, *(1 for _ in self.pictures.shape[1:])) >= 0
-            batch = replace(batch, pictures=self.pictures[batch.pictures.clamp_min(0)] * shown)  # (B, ...)
+            batch = replace(batch, pictures=unpacked(self.pictures[batch.pictures.clamp_min(0)]) * shown)  # (B, ...)
         return batch
 
 
@@ -48,7 +49,7 @@ def hold(
     Args:
         device: Where to.
         choice: "yes", "no", or "auto": a GPU of whose free memory they take less than half.
-        states: (T, D) float16 states of text, None where there are only ids.
+        states: (T, ...) states of text, None where there are only ids.
         pictures: (M, ...) tokens or pixels.
     """
     needed = pictures.nbytes + (0 if states is None else states.nbytes)

@@ -83,9 +83,9 @@ def put_together(
     model = _model(config, run, tokenizer.vocabulary, len(data.entities), checkpoint)
     model = together(model.to(device), world, device, config.loop.accumulate)
     text, vision = cast(TextEncoder, model.text), cast(VisionTokens, model.vision)
-    image = image_config(config.vision)
-    texts = text_cache(cache, corpus, data.samples, run / "tokenizer.json", tokenizer, text)
-    pictures = picture_cache(cache, corpus, data.samples, image, vision)
+    image, precision = image_config(config.vision), config.loop.cache_precision
+    texts = text_cache(cache, corpus, data.samples, run / "tokenizer.json", tokenizer, text, precision)
+    pictures = picture_cache(cache, corpus, data.samples, image, vision, precision)
     held = hold(device, config.loop.cache_on_device, texts.states, pictures.values)
     scale = picture_scale(image, device)
     optimizer = optimizer_of(model, config.loop)

@@ -175,15 +175,15 @@ def test_accumulated_parts_give_the_loss_and_the_gradient_of_the_whole_batch(cor
         _read(settings_file, "accumulate = 2\n[tasks]\nmatching = 0.5\n")
 
 
-@pytest.mark.parametrize("layers", [ALL_LAYERS, 1, 0])
-def test_caches_on_the_device_change_nothing(corpus, settings_file, tmp_path, layers):
+@pytest.mark.parametrize(("layers", "more"), [(ALL_LAYERS, ""), (1, ""), (0, ""), (0, 'cache_precision = "int8"\n')])
+def test_caches_on_the_device_change_nothing(corpus, settings_file, tmp_path, layers, more):
     bert = tmp_path / "bert"
     torch.manual_seed(0)
     sizes = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
     BertModel(BertConfig(vocab_size=300, **sizes)).save_pretrained(bert)
     (bert / "tokenizer.json").write_bytes(train_wordpiece([corpus.sample(0).text, "an oak is a tall tree"], 300))
     for choice in ("yes", "no"):
-        config = _read(settings_file, f'cache_on_device = "{choice}"\n', epochs=1, data="hide_words = 0.3\n")
+        config = _read(settings_file, f'cache_on_device = "{choice}"\n{more}', epochs=1, data="hide_words = 0.3\n")
         if layers != ALL_LAYERS:
             text = TextSettings(backbone=str(bert), trained_layers=layers, max_length=24)
             config = dataclasses.replace(config, text=text)

@@ -3,7 +3,7 @@
 from training.config.align import AlignSettings
 from training.config.backbones import ALL_LAYERS, TextSettings, VisionSettings
 from training.config.data import ALL_SPLITS, DataSettings
-from training.config.loop import LoopSettings
+from training.config.loop import LoopSettings, Precision
 from training.config.network import ModelConfig
 from training.config.tasks import CONTRASTS, MiningSettings, TaskSettings
 from training.config.validation import ValidationSettings
@@ -18,6 +18,7 @@ __all__ = [
     "LoopSettings",
     "MiningSettings",
     "ModelConfig",
+    "Precision",
     "TaskSettings",
     "TextSettings",
     "TrainingConfig",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from entity_expand.config import check, setting
 from entity_expand.errors import ConfigError
+
+Precision: TypeAlias = Literal["int8"] | None
+"""In which form rows of frozen backbones are kept; None is float16."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class LoopSettings:
             the names of runs and checkpoints from before there was this setting.
         cache_on_device: Hold what is computed once on the GPU; "auto" does where it takes less than half of its
             free memory.
+        cache_precision: "int8" keeps what frozen backbones give in half the room, in memory and on the disk; each
+            number is off by at most 1/254 of its vector's largest. None is half precision.
         checkpoint_steps: Write a checkpoint after so many steps, besides the one after each epoch.
         keep_checkpoints: How many of the newest checkpoints are kept.
         log_steps: Write a line of metrics after so many steps.
@@ -57,6 +62,7 @@ class LoopSettings:
     compile: bool = False
     compile_mode: Literal["default", "reduce-overhead"] | None = None
     cache_on_device: Literal["auto", "yes", "no"] = "auto"
+    cache_precision: Precision = None
     checkpoint_steps: int | None = setting(None, low=1)
     keep_checkpoints: int = setting(2, low=1)
     log_steps: int = setting(10, low=1)

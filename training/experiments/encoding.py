@@ -67,8 +67,9 @@ class Trained:
         model = checkpoint.build_model().to(device)
         tokenizer = MaskedTokenizer.from_file(checkpoint.tokenizer_path, checkpoint.text_config)
         parts: Any = model
-        texts = text_cache(cache, corpus, samples, checkpoint.tokenizer_path, tokenizer, parts.text)
-        pictures = picture_cache(cache, corpus, samples, checkpoint.image_config, parts.vision)
+        precision = checkpoint.config.loop.cache_precision
+        texts = text_cache(cache, corpus, samples, checkpoint.tokenizer_path, tokenizer, parts.text, precision)
+        pictures = picture_cache(cache, corpus, samples, checkpoint.image_config, parts.vision, precision)
         network = Network(model, picture_scale(checkpoint.image_config, device), checkpoint.config.loop)
         return cls(network, checkpoint, corpus, samples, owner, texts, pictures, cache)
 

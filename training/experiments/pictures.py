@@ -89,7 +89,9 @@ def changed_pictures(
     file = cache / f"{change}-{hashlib.sha256('/'.join(key).encode()).hexdigest()[:16]}.npy"
     if backbone.frozen and file.is_file():
         return PictureCache(own.picture_of, read_array(file, "r", alone=True))
-    values = np.zeros(own.values.shape, own.values.dtype)
+    values: AnyArray = np.zeros(own.values.shape, own.values.dtype)
+    if backbone.frozen:
+        values = np.zeros((len(own.values), backbone.count, backbone.width), np.float16)  # also beside a packed cache
     device = next(backbone.parameters(), torch.zeros(0)).device
     here = [(row, path) for row, path in paths.items() if path is not None]
     for start in range(0, len(here), _BATCH):

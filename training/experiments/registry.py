@@ -50,6 +50,7 @@ _FEATURES: Changes = (("validation.space", "features"),)
 _PROJECTIONS: Changes = (("validation.space", "projections"), ("validation.modality", "apart"))
 CLIP_STYLE = Variant("CLIP-style", (*_CLIP, *_PROJECTIONS))
 TEXT_ONLY = Variant("text only", _TEXT_ONLY)
+PACKED = Variant("frozen backbones kept in int8", (("loop.cache_precision", "int8"),))
 ALBEF_STYLE = Variant("ALBEF-style", (*_ALBEF, *_PROJECTIONS))
 
 BASELINES = Experiment(
@@ -227,6 +228,7 @@ RECIPES = Experiment(
         Variant("less smoothing", (("loop.smoothing", 0.075),)),
         Variant("two text layers trained", (("text.trained_layers", 2), ("loop.backbone_learning_rate", 5e-5))),
         Variant("words hidden", (("data.hide_words", 0.15),)),
+        PACKED,
     ),
     EVERY, STRONG,
 )  # fmt: skip
@@ -246,6 +248,7 @@ ALIGNMENT = Experiment(
         Variant("lists of the text mostly", (("align.picture_weight", 0.1),)),
         Variant("lists of the text alone", (("align.picture_weight", 0.0),)),
         Variant("lists of the pictures alone", (("align.picture_weight", 100.0),)),
+        PACKED,
     ),
     (*BOTH, *TEXT, *PICTURE), STRONG, ("table", "margins"),
 )  # fmt: skip
