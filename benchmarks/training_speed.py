@@ -9,8 +9,8 @@ settings say): a hidden picture would cost the plain side its backbone all the s
 
 CORPUS is a folder; without it, the demo corpus is written, or with `--made V` a made one of V entities. `--tasks` adds
 both contrasts and the distillation, all in each step, with the weights of the paper's mode 4. `--full-size` has
-backbones of the sizes of BERT-base and ResNet-50 with random weights. `--bfloat16`, `--int8` (in which
-the cache is kept), `--compile` and `--compile-mode` (which compiles too) are for this trainer's side alone.
+backbones of the sizes of BERT-base and ResNet-50 with random weights. `--bfloat16`, `--int8` (of the cache), `--compile`
+and `--compile-mode` (which compiles too) are for this trainer's side alone.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ from training.pairs import EntityLists
 ROOT = Path(__file__).parents[1]
 PAIRS, ENTITIES, PER_ENTITY, EPOCHS = 434_675, 14_489, 64, 50
 """MESED's size and the paper's training."""
-TOLERANCE, LESS = 0.005, 0.05
-"""Largest relative difference of a loss: float16 rounds what is cached to three digits; bfloat16 and int8 to two."""
+TOLERANCE = {"float32": 0.005, "bfloat16": 0.05}
+"""Largest relative difference of a loss: float16 rounds what is cached to three digits."""
 
 
 def settings_of(args: argparse.Namespace, scratch: Path) -> TrainingConfig:
@@ -129,8 +129,7 @@ def agreement(cached: Side, plain: Side, lists: EntityLists | None, steps: int) 
     with without_dropout(cached), without_dropout(plain):
         pairs = zip(cached.turn(0, lists, steps).losses, plain.turn(0, lists, steps).losses, strict=True)
         worst = max(abs(ours - theirs) / abs(theirs) for ours, theirs in pairs)
-    loop = cached.config.loop
-    if worst > (LESS if loop.precision == "bfloat16" or loop.cache_precision == "int8" else TOLERANCE):
+    if worst > TOLERANCE[cached.config.loop.precision]:
         raise SystemExit(f"The losses of both sides differ by up to {worst:.2%}: they do not train the same.")
     return worst
 
