@@ -9,8 +9,8 @@ settings say): a hidden picture would cost the plain side its backbone all the s
 
 CORPUS is a folder; without it, the demo corpus is written, or with `--made V` a made one of V entities. `--tasks` adds
 both contrasts and the distillation, all in each step, with the weights of the paper's mode 4. `--full-size` has
-backbones of the sizes of BERT-base and ResNet-50 with random weights. `--bfloat16`, `--int8` (of the cache), `--compile`
-and `--compile-mode` (which compiles too) are for this trainer's side alone.
+backbones of the sizes of BERT-base and ResNet-50 with random weights. `--bfloat16`, `--int8` (of the cache),
+`--compile` and `--compile-mode` (which compiles too) are for this trainer's side alone.
 """
 
 from __future__ import annotations
