@@ -26,6 +26,10 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     "--config", default="tiny-cupl", show_default=True, help="A TOML file, or the name of one of the package's."
 )
 @click.option(
+    "--set", "settings", multiple=True, metavar="TABLE.NAME=VALUE",
+    help="A setting in the place of the configuration's, with a value as in TOML. May be repeated.",
+)  # fmt: skip
+@click.option(
     "--work", type=click.Path(file_okay=False, path_type=Path), default=Path("build/experiments"), show_default=True,
     help="Folder for runs, caches and results, shared by experiments; what is in it is not done again.",
 )  # fmt: skip
@@ -35,13 +39,13 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--without", multiple=True, metavar="VARIANT", help="Leave this variant out. May be repeated.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 def main(
-    name: str, corpus: Path, out: Path | None, config: str, work: Path, seeds: int, checkpoint: tuple[Path, ...],
-    domains: str | None, without: tuple[str, ...], dry_run: bool,
+    name: str, corpus: Path, out: Path | None, config: str, settings: tuple[str, ...], work: Path, seeds: int,
+    checkpoint: tuple[Path, ...], domains: str | None, without: tuple[str, ...], dry_run: bool,
 ) -> None:  # fmt: skip
     """Do the experiment NAME on a corpus and write a table, a figure and the command to docs/results/."""
     try:
         request = Request(
-            experiment_named(name, without), config_named(config), seeds, work, checkpoint,
+            experiment_named(name, without), config_named(config, settings), seeds, work, checkpoint,
             parse_domains(domains) if domains else None, _typed(sys.argv[1:]),
         )  # fmt: skip
         with Corpus.open(corpus, per_mention=request.config.data.per_mention) as opened:

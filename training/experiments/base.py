@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from entity_expand.config import to_mapping
 from entity_expand.errors import ConfigError
 from training.config import TrainingConfig
+from training.experiments.describe import changed
 
 _CONFIGS = Path(__file__).parents[1] / "configs"
 
 
-def config_named(name: str) -> TrainingConfig:
+def config_named(name: str, settings: Sequence[str] = ()) -> TrainingConfig:
     """Read a configuration: that of a file, or one that comes with the package by its name.
+
+    Args:
+        name: Its name or file.
+        settings: What is set otherwise, each as TABLE.NAME=VALUE with a value as in TOML.
 
     Raises:
         ConfigError: There is none, or it is not valid.
@@ -24,7 +31,18 @@ def config_named(name: str) -> TrainingConfig:
     if not file.is_file():
         known = ", ".join(sorted(each.stem for each in _CONFIGS.glob("*.toml")))
         raise ConfigError(f"There is no configuration {name!r}; give a TOML file or one of {known}.")
-    return TrainingConfig.read(file)
+    return changed(TrainingConfig.read(file), dict(map(_parsed, settings)))
+
+
+def _parsed(setting: str) -> tuple[str, Any]:
+    name, equals, value = setting.partition("=")
+    try:
+        found = tomllib.loads(f"value = {value}") if equals else {}
+    except tomllib.TOMLDecodeError:
+        found = {}
+    if list(found) != ["value"]:
+        raise ConfigError(f"A setting should be TABLE.NAME=VALUE with a value as in TOML, not {setting!r}.")
+    return name.strip(), found["value"]
 
 
 def config_described(config: TrainingConfig) -> str:

@@ -76,6 +76,19 @@ def test_contrasts_never_learn_from_the_classes_that_are_reported():
         trained_config(oracle, base, 0)
 
 
+def test_settings_in_the_place_of_the_configurations():
+    found = config_named(
+        "experts", ["loop.learning_rate=2e-4", 'loop.cache_precision = "int8"', "loop.betas=[0.8, 0.9]"]
+    )
+    same = {"loop.learning_rate": 2e-4, "loop.cache_precision": "int8", "loop.betas": (0.8, 0.9)}
+    assert found == changed(config_named("experts"), same) != config_named("experts")
+    for wrong in ("loop.epochs", "loop.epochs=", "loop.epochs=four", "loop.epochs=4\nx=5"):
+        with pytest.raises(ConfigError, match=r"should be TABLE\.NAME=VALUE"):
+            config_named("experts", [wrong])
+    with pytest.raises(ConfigError, match="epoch"):
+        config_named("experts", ["loop.epoch=4"])
+
+
 def test_unknown_names():
     with pytest.raises(ConfigError, match="modality"):
         experiment_named("modalities")
