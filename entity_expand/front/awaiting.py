@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from entity_expand.results.session import following, next_query
 from entity_expand.seeds.encode import AsyncEncodingReader, EncodesSeeds
 from entity_expand.stores.base import AsyncStore, Evidence, Facts, Steps
 from entity_expand.stores.memory import MemoryStore
+from entity_expand.threads import in_thread
 from entity_expand.types import Entity
 
 if TYPE_CHECKING:
@@ -69,14 +69,14 @@ class AsyncExpander:
 
             refuse_with_service(pictures, bundle, encoder)
             return await AsyncRemoteExpander.connect(index, credentials)
-        encoding = await asyncio.to_thread(seed_encoder, bundle, encoder)
+        encoding = await in_thread(seed_encoder, bundle, encoder)
         store: AsyncStore | MemoryStore
         if isinstance(index, str) and is_address(index):
             from entity_expand.elastic.store import AsyncElasticStore
 
             store = await AsyncElasticStore.open(index, credentials or find_credentials(None, os.environ))
         else:
-            store = await asyncio.to_thread(MemoryStore.open, index)
+            store = await in_thread(MemoryStore.open, index)
         opened = cls(store, pictures, encoding)
         try:
             if encoding is not None:
@@ -117,7 +117,7 @@ class AsyncExpander:
         store = self.store
         if isinstance(store, MemoryStore):
             many = Expander(store, self._pictures, self.encoder).expand_many
-            return await asyncio.to_thread(many, queries, return_errors=return_errors, timeout=timeout)
+            return await in_thread(many, queries, return_errors=return_errors, timeout=timeout)
         attempts = Attempts(timeout)
         while True:
             reader = AsyncEncodingReader(await store.begin(attempts.left()), self.encoder)
@@ -137,7 +137,7 @@ class AsyncExpander:
         store = self.store
         if isinstance(store, MemoryStore):
             waiting = Expander(store, self._pictures, self.encoder)
-            return await asyncio.to_thread(waiting.explain, expansion, which, timeout=timeout)
+            return await in_thread(waiting.explain, expansion, which, timeout=timeout)
         return await self._answered(store, lambda facts: explained(expansion, which, facts), timeout)
 
     async def explain_set(self, expansion: Expansion, *, timeout: float | None = None) -> SetExplanation:
@@ -145,7 +145,7 @@ class AsyncExpander:
         store = self.store
         if isinstance(store, MemoryStore):
             waiting = Expander(store, self._pictures, self.encoder)
-            return await asyncio.to_thread(waiting.explain_set, expansion, timeout=timeout)
+            return await in_thread(waiting.explain_set, expansion, timeout=timeout)
         return await self._answered(store, lambda facts: explained_set(expansion, facts), timeout)
 
     async def _answered(self, store: AsyncStore, made: Callable[[Facts], Steps[T]], timeout: float | None) -> T:
@@ -166,14 +166,14 @@ class AsyncExpander:
         """Return entities by how a name begins; as `Expander.find`."""
         store = self.store
         if isinstance(store, MemoryStore):
-            return await asyncio.to_thread(Expander(store).find, prefix, limit)
+            return await in_thread(Expander(store).find, prefix, limit)
         return await self._answered(store, lambda _: finding.named_so(finding.find(prefix, limit)), timeout)
 
     async def lookup(self, name: str, *, timeout: float | None = None) -> list[Entity]:
         """Return the entity with this id, else those that are called so; as `Expander.lookup`."""
         store = self.store
         if isinstance(store, MemoryStore):
-            return await asyncio.to_thread(Expander(store).lookup, name)
+            return await in_thread(Expander(store).lookup, name)
         return await self._answered(store, lambda _: finding.named_so(finding.lookup(name)), timeout)
 
     async def picture(self, evidence: Sequence[Evidence]) -> Path | None:
@@ -189,5 +189,5 @@ class AsyncExpander:
     async def _facts(self) -> Facts:
         store = self.store
         if isinstance(store, MemoryStore):
-            return await asyncio.to_thread(lambda: store.facts)
+            return await in_thread(lambda: store.facts)
         return (await store.begin()).facts

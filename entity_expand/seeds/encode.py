@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,6 +13,7 @@ from entity_expand.query import ExpandQuery, NewSeed
 from entity_expand.search.pools import Pool
 from entity_expand.search.scoring import EntityRows
 from entity_expand.stores.base import AsyncReader, Facts, IndexMeta, Reader, Request, part_meta
+from entity_expand.threads import in_thread
 from entity_expand.types import Modality
 
 
@@ -84,7 +84,7 @@ class AsyncEncodingReader:
     async def answer(self, requests: Sequence[Request[Any]]) -> list[Any]:
         """Return the answers to requests; new seeds of all of them are encoded together."""
         wanted, others = _parted(requests)
-        rows = await asyncio.to_thread(_encoded, wanted, self._encoder, self.facts.meta) if wanted else []
+        rows = await in_thread(_encoded, wanted, self._encoder, self.facts.meta) if wanted else []
         return _merged(requests, rows, await self._reader.answer(others))
 
 

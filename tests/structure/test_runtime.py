@@ -59,6 +59,10 @@ def test_the_command_line_loads_no_stage_to_show_its_help() -> None:
     assert {name for name in loaded if name.partition(".")[0] in {*BLOCKED, "training", "export", "indexer"}} == set()
 
 
+def test_importing_loads_no_event_loop() -> None:
+    assert run(sys.executable, "-c", "import sys, entity_expand; print('asyncio' in sys.modules)").strip() == "False"
+
+
 # Both are held to processor time, the best of several turns: a busy machine lengthens the time on the clock.
 def test_importing_is_fast() -> None:
     assert min(float(run(sys.executable, "-c", TIMED_IMPORT)) for _ in range(TURNS)) < IMPORT_SECONDS
