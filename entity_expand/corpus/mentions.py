@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from entity_expand.corpus.lines import LineError
-from entity_expand.errors import MissingExtraError
+from entity_expand.extras import imported
 
 # Names nested in names may match far more often than a text has words.
 MAX_MATCHES = 10_000
@@ -61,10 +61,7 @@ class Finder:
         Raises:
             MissingExtraError: pyahocorasick is not installed.
         """
-        try:
-            import ahocorasick
-        except ImportError as problem:
-            raise MissingExtraError("pyahocorasick", "corpus") from problem
+        ahocorasick = imported("ahocorasick", "pyahocorasick", "corpus")
         self._case_sensitive = case_sensitive
         owners: dict[str, set[int]] = {}
         for name, entity in names:

@@ -8,7 +8,8 @@ from typing import Any
 
 from entity_expand.corpus.lines import LineError, open_regular, parse_object, read_lines
 from entity_expand.corpus.report import Note, Tally, ignore
-from entity_expand.errors import CorpusError, MissingExtraError
+from entity_expand.errors import CorpusError
+from entity_expand.extras import imported
 
 _MAGIC = b"PAR1"
 _BATCH = 256
@@ -49,11 +50,8 @@ def read_records(path: Path, tally: Tally, *, count: bool) -> Iterator[dict[str,
 
 
 def _parquet(path: Path, tally: Tally) -> Iterator[dict[str, Any]]:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as problem:
-        raise MissingExtraError("pyarrow", "corpus") from problem
+    pa = imported("pyarrow", "pyarrow", "corpus")
+    pq = imported("pyarrow.parquet", "pyarrow", "corpus")
     number = 0
     try:
         with pq.ParquetFile(path) as file:

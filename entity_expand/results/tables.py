@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from entity_expand.errors import MissingExtraError
+from entity_expand.extras import imported
 from entity_expand.files import write_text
 from entity_expand.results.expansion import Expansion
 
@@ -42,12 +42,10 @@ def to_frame(expansion: Expansion) -> pd.DataFrame:
     Raises:
         MissingExtraError: pandas is not installed.
     """
-    try:
-        import pandas as pd
-    except ImportError as problem:
-        raise MissingExtraError("pandas", "pandas") from problem
     rows = to_rows(expansion)
-    return pd.DataFrame(rows, columns=list(rows[0]) if rows else list(COLUMNS))
+    columns = list(rows[0]) if rows else list(COLUMNS)
+    frame: pd.DataFrame = imported("pandas", "pandas", "pandas").DataFrame(rows, columns=columns)
+    return frame
 
 
 def write_table(expansion: Expansion, path: Path) -> None:

@@ -94,9 +94,11 @@ def test_what_is_held_on_a_device_is_what_is_gathered(caches):
 
 def test_changed_pictures_stand_beside_packed_ones(corpus, caches, tmp_path):
     _, (half, packed), backbone = caches
-    given = (corpus.select("train"), ImageConfig(16), backbone, "surround", tmp_path)
-    samples, *others = given
-    found = [changed_pictures(corpus, samples, own, *others).values for own in (half, packed)]
+    samples, config = corpus.select("train"), ImageConfig(16)
+    found = [
+        changed_pictures(corpus, samples, own, config, backbone, "surround", tmp_path).values for own in (half, packed)
+    ]
+    assert len(list(tmp_path.glob("surround-*.npy"))) == 1  # computed once for both
     assert found[0].dtype == found[1].dtype == np.float16 and (found[0] == found[1]).all()
 
 

@@ -83,15 +83,16 @@ def changed_pictures(
         for row, first in zip(rows.tolist(), firsts.tolist(), strict=True)
         if row >= 0
     }
-    key = [change, corpus.content_hash, samples.tobytes().hex(), str(config), str(own.values.shape)]
+    shape, dtype = own.values.shape, own.values.dtype
+    if backbone.frozen:  # in half precision, beside a packed cache too
+        shape, dtype = (len(own.values), backbone.count, backbone.width), np.dtype(np.float16)
+    key = [change, corpus.content_hash, samples.tobytes().hex(), str(config), str(shape)]
     if backbone.frozen:
         key.append(str(frozen_key(backbone)))
     file = cache / f"{change}-{hashlib.sha256('/'.join(key).encode()).hexdigest()[:16]}.npy"
     if backbone.frozen and file.is_file():
         return PictureCache(own.picture_of, read_array(file, "r", alone=True))
-    values: AnyArray = np.zeros(own.values.shape, own.values.dtype)
-    if backbone.frozen:
-        values = np.zeros((len(own.values), backbone.count, backbone.width), np.float16)  # also beside a packed cache
+    values: AnyArray = np.zeros(shape, dtype)
     device = next(backbone.parameters(), torch.zeros(0)).device
     here = [(row, path) for row, path in paths.items() if path is not None]
     for start in range(0, len(here), _BATCH):
