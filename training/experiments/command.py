@@ -10,18 +10,28 @@ from entity_expand.corpus import Corpus
 from entity_expand.errors import ConfigError
 from training.config import TrainingConfig
 from training.experiments.base import config_described
-from training.experiments.cost import IN_TABLE, LENGTHS, ON_DEMAND, SHARES, expansion_costs, training_costs
+from training.experiments.cost import (
+    IN_TABLE,
+    LENGTHS,
+    ON_DEMAND,
+    SHARES,
+    ExpansionCost,
+    TrainingCost,
+    expansion_costs,
+    training_costs,
+)
 from training.experiments.cost_views import MEASURED, cost_views
 from training.experiments.curves import curve_of, curve_views
 from training.experiments.describe import Experiment
 from training.experiments.domains import domain_jobs, domain_rows, halves_of, read_domains
+from training.experiments.made import Made, described
 from training.experiments.measuring import Questions
 from training.experiments.plots import Panel
 from training.experiments.ranks import more_seeds_tables, rank_panels, rank_table
 from training.experiments.registry import EXPERIMENTS
-from training.experiments.report import Origin, commit, machine, write_report
+from training.experiments.report import Origin, write_report
 from training.experiments.rows import BASELINE, Row, rows_of
-from training.experiments.runner import Job, baseline_results, measured, plan
+from training.experiments.runner import Job, baseline_results, is_trained, made_by, measured, plan
 from training.experiments.tuning import trial_jobs, trial_table, tuned
 from training.experiments.views import (
     Table,
@@ -103,11 +113,11 @@ def planned(request: Request, corpus: Corpus) -> list[str]:
     jobs += [job for _, job in trial_jobs(experiment, request.config, corpus)]
     if experiment.rates:
         lines.append(f"trials: each variant at {', '.join(f'{rate:g}' for rate in experiment.rates)}")
-    keys = {job.key for job in jobs}
-    done = sum((request.work / "runs" / key / "finished.json").is_file() for key in keys)
+    different = {job.key: job for job in jobs}
+    done = sum(is_trained(job, request.work) for job in different.values())
     lines.append(
-        f"trainings: {factor * len(keys)} ({len(experiment.variants)} variants, {request.seeds} seeds), {done} done; "
-        f"{len(experiment.ways)} ways to ask each"
+        f"trainings: {factor * len(different)} ({len(experiment.variants)} variants, {request.seeds} seeds), {done} "
+        f"done; {len(experiment.ways)} ways to ask each"
     )
     return [*lines, f"baselines: {', '.join(experiment.families) or 'none'}"]
 
@@ -127,17 +137,24 @@ def perform(request: Request, corpus: Corpus, out: Path, say: Say) -> None:
             *expansion_costs(IN_TABLE, LENGTHS, True, request.work, say),
             *expansion_costs(ON_DEMAND, LENGTHS, False, request.work, say),
         ]
-        tables, panels = cost_views(expansions, training_costs(request.config, corpus, SHARES, request.work, say))
+        trainings = training_costs(request.config, corpus, SHARES, request.work, say)
+        tables, panels = cost_views(expansions, trainings)
         notes: tuple[str, ...] = (MEASURED,)
+        costs: list[ExpansionCost | TrainingCost] = [*expansions, *trainings]
+        made = {"measured": [each for cost in costs for each in cost.made]}
     else:
         questions = Questions.of(corpus, request.config.validation)
         experiment, trials = tuned(experiment, request.config, corpus, request.work, say)
         request = replace(request, experiment=experiment)
-        tables, panels = shown(experiment, _rows(request, corpus, questions, say), corpus)
+        rows, asked = _rows(request, corpus, questions, say)
+        tables, panels = shown(experiment, rows, corpus)
+        jobs = _jobs(request, corpus, questions)
+        tried = [job for _, job in trial_jobs(experiment, request.config, corpus)]
+        made = {"trained": [made_by(job, request.work) for job in (*jobs, *tried)], "asked": asked}
         if trials:
             tables.append(trial_table(trials))
         if experiment.variants:
-            table, further = curve_views([curve_of(job, request.work) for job in _jobs(request, corpus, questions)])
+            table, further = curve_views([curve_of(job, request.work) for job in jobs])
             tables.append(table)
             panels += further
         if len(experiment.variants) > 1:
@@ -145,18 +162,22 @@ def perform(request: Request, corpus: Corpus, out: Path, say: Say) -> None:
             tables.append(Table("Variants", "What each changes in the base configuration.", ("", "changes"), lines))
         notes = _notes(request, questions)
     notes += (f"Base configuration: {config_described(request.config)}.",)
-    origin = Origin(request.command, corpus.root.name, corpus.content_hash, machine(), commit(), notes)
+    made["drawn"] = [Made.here()]
+    origin = Origin(request.command, corpus.root.name, corpus.content_hash, notes, tuple(described(made)))
     write_report(out, experiment.title, experiment.question, tables, panels, origin)
 
 
-def _rows(request: Request, corpus: Corpus, questions: Questions, say: Say) -> list[Row]:
+def _rows(request: Request, corpus: Corpus, questions: Questions, say: Say) -> tuple[list[Row], list[Made]]:
+    """Return the rows, and what made the answers of the models in them."""
     experiment, work = request.experiment, request.work
     if experiment.kind == "domains":
         domains = request.domains or read_domains(corpus)
-        return domain_rows(experiment, request.config, corpus, questions, work, request.seeds, domains, say)
+        rows = domain_rows(experiment, request.config, corpus, questions, work, request.seeds, domains, say)
+        return rows, [Made.here()]  # these are asked anew each time
     untrained = baseline_results(experiment, request.config, corpus, questions, work, request.checkpoints)
     jobs = plan(experiment, request.config, corpus, request.seeds)
-    return rows_of(experiment, measured(experiment, jobs, corpus, questions, work, say), untrained, questions)
+    results = measured(experiment, jobs, corpus, questions, work, say)
+    return rows_of(experiment, results, untrained, questions), [each.made for each in results]
 
 
 def _jobs(request: Request, corpus: Corpus, questions: Questions) -> list[Job]:
@@ -191,11 +212,20 @@ def shown(experiment: Experiment, rows: Sequence[Row], corpus: Corpus) -> tuple[
 
 
 def _notes(request: Request, questions: Questions) -> tuple[str, ...]:
-    chosen = "the best epoch and the way to ask were" if request.experiment.variants else "the candidates were"
     trainings = f"{request.seeds} trainings of each variant; " if request.experiment.variants else ""
+    chosen = "the best epoch and the way to ask were" if request.experiment.variants else "the candidates were"
+    further: tuple[str, ...] = ()
+    if request.experiment.kind == "domains":
+        trainings = f"{request.seeds} trainings on all and on each half; "
+        chosen = "the best epoch on all and the candidates of baselines were"
+        further = (
+            "The best epoch on a half was chosen on the classes that validate within it; of a model's scores none is "
+            "chosen, each has its row.",
+        )
     return (
         f"{trainings}{chosen} chosen on the classes {', '.join(sorted(questions.validation))}; the "
         f"{len(questions.reported)} others are reported.",
+        *further,
         f"Text backbone {request.config.text.backbone}, vision backbone {request.config.vision.backbone}; models and "
         "baselines see the same samples, those that are trained on.",
         f"Rows of {BASELINE} features have one value, since nothing about them is drawn.",

@@ -22,6 +22,7 @@ from entity_expand.errors import TrainingError
 from entity_expand.files import read_json, write_json
 from training.config import TrainingConfig
 from training.experiments.describe import changed
+from training.experiments.made import Made
 from training.experiments.parts import write_part
 from training.experiments.records import run_key
 from training.trainer import Say
@@ -49,6 +50,7 @@ class ExpansionCost:
         seconds: By length, the median processor time of an expansion.
         base, megabytes: MiB of a process before it makes anything, and its peak after an expansion to the largest K.
         prepared: Seconds of processor time before that expansion: the entities' rows, and the table if there is one.
+        made: What made these figures.
     """
 
     entities: int
@@ -58,6 +60,7 @@ class ExpansionCost:
     base: float
     megabytes: float
     prepared: float
+    made: tuple[Made, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,12 +72,14 @@ class TrainingCost:
         pairs: Sentences with their pictures in an epoch.
         seconds: Of the epoch.
         megabytes: MiB, the peak of the resident memory of a process that does only this.
+        made: What made these figures.
     """
 
     entities: int
     pairs: int
     seconds: float
     megabytes: float
+    made: tuple[Made, ...] = ()
 
 
 def expansion_costs(
@@ -91,12 +96,17 @@ def expansion_costs(
     """
     asked = {"entities": list(entities), "lengths": list(lengths), "table": table, "turns": TURNS[table]}
     folder = work / "costs" / f"expansions-{hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]}"
-    times = _measured(folder / "times.json", partial(_work, "times", asked, _STEADY))["seconds"]
+    times, of_times = _measured(folder / "times.json", partial(_work, "times", asked, _STEADY))
     found = []
-    for n, seconds in zip(entities, times, strict=True):
+    for n, seconds in zip(entities, times["seconds"], strict=True):
         one = {"entities": n, "length": lengths[-1], "table": table}
-        memory = _measured(folder / f"memory-{n}.json", partial(_work, "memory", one, _ONE_THREAD))
-        found.append(ExpansionCost(n, table, tuple(lengths), tuple(seconds), **memory))
+        memory, of_memory = _measured(folder / f"memory-{n}.json", partial(_work, "memory", one, _ONE_THREAD))
+        found.append(
+            ExpansionCost(
+                n, table, tuple(lengths), tuple(seconds), memory["base"], memory["megabytes"], memory["prepared"],
+                (of_times, of_memory),
+            )
+        )  # fmt: skip
         shown = ", ".join(f"{1000 * each:.2f}" for each in seconds)
         kind = "in a table" if table else "on demand"
         say(f"expansion {kind}, n = {n}, K in {tuple(lengths)}: {shown} ms, {memory['megabytes']:.0f} MiB")
@@ -127,17 +137,18 @@ def _training_cost(settings: TrainingConfig, part: Path, run: Path, count: int) 
         write_json(run / "asked.json", to_mapping(settings))
         return _work("train", {"config": str(run / "asked.json"), "corpus": str(part), "run": str(run)})
 
-    done = _measured(run / "measured.json", work)
-    return TrainingCost(count, int(done["pairs"]), done["seconds"], done["megabytes"])
+    done, made = _measured(run / "measured.json", work)
+    return TrainingCost(count, int(done["pairs"]), done["seconds"], done["megabytes"], (made,))
 
 
-def _measured(kept: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return what a file keeps of a measurement, after it has been made if it has not."""
+def _measured(kept: Path, work: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], Made]:
+    """Return what a file keeps of a measurement and of what made it, after it has been made if it has not."""
     if not kept.is_file():
-        found = work()
+        found = {**work(), **Made.here().kept()}
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_json(kept, found)
-    return dict(read_json(kept, _CAP, TrainingError))
+    record = dict(read_json(kept, _CAP, TrainingError))
+    return record, Made.of(record)
 
 
 def _work(kind: str, arguments: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -96,6 +96,7 @@ class Experiment:
         views: What the document shows.
         rates: Learning rates that every variant is tried at, see `training.experiments.tuning`; without any all
             have that of the configuration.
+        reference: How the family begins, of the first variant, that rows of other families are compared with.
         kind: "domains" and "cost" have runners of their own.
     """
 
@@ -107,6 +108,7 @@ class Experiment:
     families: tuple[str, ...] = ()
     views: tuple[View, ...] = ("table",)
     rates: tuple[float, ...] = ()
+    reference: str = "both at once"
     kind: Literal["queries", "domains", "cost"] = "queries"
 
 

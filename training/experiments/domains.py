@@ -21,8 +21,8 @@ from training.experiments.encoding import Trained
 from training.experiments.measuring import Questions, Tables, answers
 from training.experiments.parts import write_part
 from training.experiments.records import data_hash, run_key
-from training.experiments.rows import BASELINE, Row
-from training.experiments.runner import Job, plan, trained
+from training.experiments.rows import Row, rows_of
+from training.experiments.runner import BaselineResult, Job, plan, trained_to_ask
 from training.experiments.statistics import Lists, Truth, of_classes
 from training.features import EntityFeatures
 from training.ridge import fit_ridge
@@ -160,7 +160,7 @@ def _within(
 ) -> dict[Way, tuple[EntityTable, list[str]]]:
     """Return tables of the candidates under a model that was trained on all."""
     data = training_set(corpus, job.config.data)
-    run = trained(job, corpus, work, say)
+    run = trained_to_ask(job, corpus, work, say)
     model = Trained.load(run, corpus, data.samples, data.labels[: data.trained], work / "cache")
     ids = [entity.id for entity in data.entities]
     inside, tables, found = np.array([each in candidates for each in ids]), Tables(model, job.seed), {}
@@ -177,7 +177,7 @@ def _across(
 ) -> dict[Way, tuple[EntityTable, list[str]]]:
     """Return tables of the candidates under a model that was trained on none of them."""
     data = training_set(half, job.config.data)
-    run, cache = trained(job, half, work, say), work / "cache"
+    run, cache = trained_to_ask(job, half, work, say), work / "cache"
     near = Trained.load(run, half, data.samples, data.labels[: data.trained], cache)
     ids = [entity.id for entity in corpus.entities]
     inside = np.array([each in candidates for each in ids])
@@ -204,13 +204,8 @@ def _untrained(
     samples = data.samples[: data.trained]
     inside = np.array([entity.id in candidates for entity in corpus.entities])
     features = stored_features(corpus, samples[inside[corpus.sample_entity[samples]]], base, work / "cache")
-    best: dict[str, tuple[float, Row]] = {}
-    for each in baselines(features, experiment.families):
-        lists = {number: ranked(each, queries, LENGTH) for number, queries in asked.queries.items()}
-        chosen = {number: {0: of_classes(own, asked.validation)} for number, own in lists.items()}
-        told = {number: {0: of_classes(own, asked.reported)} for number, own in lists.items()}
-        values = [Row("", "", "", 1, chosen, asked.truth).values(number).get(0, 0.0) for number in lists]
-        row = Row(BASELINE, each.family, each.name, 1, told, asked.truth, about=about)
-        if each.family not in best or sum(values) > best[each.family][0]:
-            best[each.family] = (sum(values), row)
-    return [row for _, row in best.values()]
+    results = [
+        BaselineResult(each, {number: ranked(each, queries, LENGTH) for number, queries in asked.queries.items()})
+        for each in baselines(features, experiment.families)
+    ]
+    return [replace(row, about=about) for row in rows_of(replace(experiment, variants=()), (), results, asked)]

@@ -15,6 +15,7 @@ from entity_expand.corpus import Corpus, Query, read_queries, read_truth
 from entity_expand.files import locked
 from training.config import TrainingConfig, ValidationSettings
 from training.experiments.describe import Way
+from training.experiments.made import Made
 from training.experiments.measuring import FOLDERS, Answer
 from training.validation import chosen_classes
 
@@ -55,12 +56,14 @@ class Result:
         variant: Name of the variant.
         seed: Of the training.
         answer: The lists.
+        made: What made them.
     """
 
     run: str
     variant: str
     seed: int
     answer: Answer
+    made: Made
 
 
 class Records:
@@ -84,6 +87,10 @@ class Records:
         measured = {each.seeds: {*each.lists, *each.left_out} for each in found}
         return found if measured == {seeds: set(asked) for seeds, asked in queries.items()} else []
 
+    def made(self, run: str, way: Way, seeds: int) -> Made:
+        """Return what made an answer that there is."""
+        return Made.of(self._found[run, _way_key(way), seeds])
+
     def add(self, run: str, answers: Sequence[Answer]) -> None:
         """Append answers; what other processes have appended meanwhile stays."""
         records = [_record(run, answer) for answer in answers]
@@ -92,6 +99,11 @@ class Records:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
             torn = file.read(1) not in (b"", b"\n")  # by a crash; the next line must not be torn with it
             file.write(b"\n" * torn + "".join(json.dumps(record) + "\n" for record in records).encode())
+
+
+def distinct(ways: Sequence[Way]) -> list[Way]:
+    """Return the ways without those that are asked as one before them is; rows of several may show the same answer."""
+    return list({_way_key(way): way for way in reversed(ways)}.values())[::-1]
 
 
 def _way_key(way: Way) -> str:
@@ -105,7 +117,8 @@ def _way_key(way: Way) -> str:
 def _record(run: str, answer: Answer) -> dict[str, Any]:
     left_out = [astuple(query) for query in answer.left_out]
     lists = [[*astuple(query), ids] for query, ids in answer.lists.items()]
-    return {"run": run, "way": _way_key(answer.way), "seeds": answer.seeds, "left_out": left_out, "lists": lists}
+    asked = {"run": run, "way": _way_key(answer.way), "seeds": answer.seeds, **Made.here().kept()}
+    return {**asked, "left_out": left_out, "lists": lists}
 
 
 def _key(record: Mapping[str, Any]) -> tuple[str, str, int]:

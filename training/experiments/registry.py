@@ -76,7 +76,8 @@ ABLATION = Experiment(
         Variant("without cluster contrast", (*_ALL_FOUR, ("tasks.cluster", 0.0))),
         Variant("without distillation", (*_ALL_FOUR, ("tasks.distillation", 0.0))),
         Variant(
-            "without masked entities", (*_ALL_FOUR, ("tasks.entity", 0.0), ("tasks.distillation", 0.0), *_FEATURES)
+            "without masked entities and distillation",
+            (*_ALL_FOUR, ("tasks.entity", 0.0), ("tasks.distillation", 0.0), *_FEATURES)
         ),
         Variant("masked entities alone", (*_NO_OTHERS, ("tasks.entity", 1.0))),
         Variant("and masked words", (*_ALL_FOUR, ("tasks.words", 1.0))),
@@ -185,7 +186,7 @@ DOMAINS = Experiment(
     "head that a ridge map predicts from features? The candidates are those that were not trained on, for every row.",
     (Variant("trained on all"),),
     tuple(way for way in (*TEXT, *BOTH, *ways_of("apart", "apart")) if way.space in ("heads", "features")),
-    STRONG, kind="domains",
+    STRONG, reference="both at once, λ = 1", kind="domains",
 )  # fmt: skip
 
 COST = Experiment(
@@ -224,7 +225,7 @@ RECIPES = Experiment(
         Variant("three quarters of the channels dropped", (("model.visual_dropout", 0.75),)),
         Variant("a layer for pictures", (("model.visual_layers", 1),)),
         Variant("three layers instead of one", (("model.cross_layers", 3),)),
-        Variant("three times as long", (("loop.epochs", 12),)),
+        Variant("twelve epochs", (("loop.epochs", 12),)),
         Variant("less smoothing", (("loop.smoothing", 0.075),)),
         Variant("two text layers trained", (("text.trained_layers", 2), ("loop.backbone_learning_rate", 5e-5))),
         Variant("words hidden", (("data.hide_words", 0.15),)),

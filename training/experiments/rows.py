@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from entity_expand.errors import TrainingError
@@ -59,9 +59,21 @@ class Row:
         values = self.values(seeds, cut)
         return estimate(list(values.values())) if values else None
 
+    def beside(self, other: Row) -> Row:
+        """Return this row with the queries alone that another has as well, in all its trainings."""
+        shared = {seeds: set.intersection(*map(set, own.values())) for seeds, own in other.lists.items() if own}
+        lists = {
+            seeds: {
+                seed: {query: ids for query, ids in each.items() if query in shared.get(seeds, ())}
+                for seed, each in own.items()
+            }
+            for seeds, own in self.lists.items()
+        }
+        return replace(self, lists=lists)
+
     def less(self, other: Row, seeds: int, cut: int = 10) -> Estimate | None:
-        """Return this less another row, paired by the seed of the training where both have several."""
-        own, others = self.values(seeds, cut), other.values(seeds, cut)
+        """Return this less another row over the queries of both, paired by training where both have several."""
+        own, others = self.beside(other).values(seeds, cut), other.beside(self).values(seeds, cut)
         if not own or not others:
             return None
         if self.variant == BASELINE or other.variant == BASELINE:
@@ -149,8 +161,8 @@ def seeds_of(rows: Sequence[Row]) -> list[int]:
 
 
 def reference_of(row: Row, rows: Sequence[Row], experiment: Experiment) -> Row | None:
-    """Return the first variant's row of the same family; where it has none, that of both at once, or its first."""
+    """Return the first variant's row of the same family, or else of the experiment's reference, or else its first."""
     names = [each.name for each in experiment.variants[:1]]
     first = [each for each in rows if each.variant in names and each.about == row.about]
     same = [each for each in first if each.family == row.family]
-    return next(iter(same + [each for each in first if each.family.startswith("both at once")] + first), None)
+    return next(iter(same + [each for each in first if each.family.startswith(experiment.reference)] + first), None)

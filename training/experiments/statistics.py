@@ -95,31 +95,23 @@ def by_class(lists: Lists, truth: Truth, cut: int = 10) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Margin:
-    """A mean difference over classes, with the 95 % interval for other classes of the kind.
+    """A mean difference over classes.
 
     Attributes:
-        mean: Of the classes' differences.
-        low: 2.5 % quantile of the mean over classes that are drawn anew, with replacement.
-        high: 97.5 % quantile.
+        mean: With the 95 % interval for other classes of the kind.
         better: In how many classes the difference is above 0.
         count: How many classes.
     """
 
-    mean: float
-    low: float
-    high: float
+    mean: Estimate
     better: int
     count: int
 
 
-def margin(own: Mapping[str, float], others: Mapping[str, float], draws: int = 10_000) -> Margin | None:
-    """Return by how much `own` is above `others`, paired by class, with a bootstrap over classes; None without any."""
-    apart = np.array([own[name] - others[name] for name in sorted(own.keys() & others.keys())])
-    if not len(apart):
-        return None
-    chosen = np.random.default_rng(0).integers(0, len(apart), (draws, len(apart)))
-    low, high = np.quantile(apart[chosen].mean(axis=1), (0.025, 0.975))
-    return Margin(float(apart.mean()), float(low), float(high), int((apart > 0).sum()), len(apart))
+def margin(own: Mapping[str, float], others: Mapping[str, float]) -> Margin | None:
+    """Return by how much `own` is above `others`, paired by class; None without any class of both."""
+    apart = [own[name] - others[name] for name in sorted(own.keys() & others.keys())]
+    return Margin(estimate(apart), sum(each > 0 for each in apart), len(apart)) if apart else None
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,10 @@ def quality_table(rows: Sequence[Row], experiment: Experiment) -> Table:
         "validate."
     )
     if any(row.left_out for row in rows):
-        text += " Left out are queries with a seed that the model is shown nothing of."
+        text += (
+            " Left out are queries with a seed that the model is shown nothing of; differences are over the queries "
+            "that both rows have."
+        )
     for first in experiment.variants[:1]:
         text += f" Differences of MAP@10 are to the row of the same kind of {first.name!r}, paired by seed"
         text += ", of other kinds to its row of both at once." if any(row.variant == BASELINE for row in rows) else "."
@@ -114,21 +117,18 @@ def margin_table(rows: Sequence[Row]) -> Table:
     """Return how far the first row is above each other one, with intervals over classes."""
     seeds = seeds_of(rows)
     first, lines = rows[0], []
-    own = {each: _class_values(first, each) for each in seeds}
     for row in rows[1:]:
+        own, other = first.beside(row), row.beside(first)
         cells = []
         for each in seeds:
-            found = margin(own[each], _class_values(row, each))
-            if found is None:
-                cells += ["-", "-"]
-                continue
-            mean, low, high = (f"{100 * value:+.1f}" for value in (found.mean, found.low, found.high))
-            cells += [f"{mean} ({low} to {high})", f"{found.better} of {found.count}"]
+            found = margin(_class_values(own, each), _class_values(other, each))
+            cells += ["-", "-"] if found is None else [signed(found.mean), f"{found.better} of {found.count}"]
         lines.append((row.name, *cells))
     text = (
         f"By how much AP@10 of {first.name!r} is above each row's, in percent: the mean over the reported classes "
-        "of the means over queries and trainings, with the 95 % interval of a bootstrap over classes, and in how many "
-        "classes it is above. Trainings that differ in their seed alone say nothing of other classes; this does."
+        "of the means over queries and trainings, ± half of the 95 % interval by Student's t over classes, and in how "
+        "many classes it is above. Trainings that differ in their seed alone say nothing of other classes; this does, "
+        "for trainings like these."
     )
     head = ("", *(name for each in seeds for name in (f"{each} seeds", f"{each} seeds, classes")))
     return Table("Over classes", text, head, tuple(lines))

@@ -9,6 +9,7 @@ from training.experiments import cost, cost_worker
 from training.experiments.cost import ExpansionCost, TrainingCost, expansion_costs, training_costs
 from training.experiments.cost_views import cost_views
 from training.experiments.cost_worker import times
+from training.experiments.made import Made
 from training.experiments.plots import Panel, Series, draw
 from training.experiments.report import markdown
 from training.experiments.views import Table
@@ -111,7 +112,9 @@ def test_a_training_that_was_cut_off_is_measured_anew(asked, config, tmp_path, m
     monkeypatch.setattr(cost, "_work", work)
     with pytest.raises(TrainingError):
         training_costs(config, asked, (0.6,), tmp_path, lambda _: None)
-    assert training_costs(config, asked, (0.6,), tmp_path, lambda _: None) == [TrainingCost(6, 1, 2.0, 3.0)]
+    assert training_costs(config, asked, (0.6,), tmp_path, lambda _: None) == [
+        TrainingCost(6, 1, 2.0, 3.0, (Made.here(),))
+    ]
     assert left == [["asked.json"], ["asked.json"]]
 
 

@@ -10,7 +10,7 @@ from training.experiments.base import config_described, config_named
 from training.experiments.command import experiment_named
 from training.experiments.describe import Variant, changed, trained_config, ways_of, with_standardised
 from training.experiments.registry import EXPERIMENTS
-from training.experiments.runner import plan
+from training.experiments.runner import changes_nothing, plan
 
 
 def test_settings_are_changed_by_dotted_names():
@@ -35,8 +35,9 @@ CONFIGS = {name: "pooled" if name == "alignment" else "tiny-cupl" for name in EX
 
 @pytest.mark.parametrize("name", sorted(EXPERIMENTS))
 def test_every_experiment_fits_the_settings(name, asked):
-    experiment = experiment_named(name)
-    jobs = plan(experiment, config_named(CONFIGS[name]), asked, 3)
+    config = config_named(CONFIGS[name])
+    experiment = experiment_named(name, changes_nothing(EXPERIMENTS[name], config))
+    jobs = plan(experiment, config, asked, 3)
     assert len(jobs) == 3 * len(experiment.variants)
     assert len({each.name for each in experiment.variants}) == len(experiment.variants)
     assert len(set(experiment.ways)) == len(experiment.ways)

@@ -68,7 +68,7 @@ def test_queries_that_changed_are_asked_again(copied, config, tmp_path, monkeypa
         each = [(way, seeds, queries) for way in ways for seeds, queries in questions.queries.items()]
         return [Answer(way, seeds, dict.fromkeys(queries, ("9",)), ()) for way, seeds, queries in each]
 
-    monkeypatch.setattr(module, "trained", lambda job, corpus, work, say: tmp_path)
+    monkeypatch.setattr(module, "trained_to_ask", lambda job, corpus, work, say: tmp_path)
     monkeypatch.setattr(module, "ask_run", pretend)
     small = Experiment("small", "", "", (Variant("base"),), ways_of("text", "text"))
 

@@ -23,8 +23,8 @@ from training.experiments.describe import Experiment, Variant, Way, trained_conf
 from training.experiments.encoding import Trained
 from training.experiments.measuring import Questions, Tables, ask_run
 from training.experiments.parts import write_part
-from training.experiments.registry import BASELINES, CLIP_STYLE, DOMAINS, OBJECTIVES
-from training.experiments.runner import plan, trained
+from training.experiments.registry import BASELINES, CLIP_STYLE, DOMAINS, OBJECTIVES, RECIPES
+from training.experiments.runner import measured, plan, trained
 from training.features import EntityFeatures, weighed
 
 EXPERIMENT = Experiment(
@@ -64,6 +64,7 @@ def test_an_experiment_from_training_to_document(asked, config, tmp_path, monkey
         "- Base configuration: the defaults, but for text.backbone = 'scratch', ",
         "small trees",
         " ± ",
+        "- Trained, asked and drawn on ",
     ):
         assert part in text
     assert "tree" not in text.replace("trees", "").lower()  # no sentence and no name of the corpus
@@ -85,7 +86,8 @@ def test_an_experiment_from_training_to_document(asked, config, tmp_path, monkey
     assert [each[1] for each in curves if each] == ["base", "lower", "higher"]  # of one epoch by two seeds
     shutil.rmtree(tmp_path / "work" / "runs")
     perform(request, asked, tmp_path / "gone.md", lambda _: None)
-    assert "| higher | not kept | not kept |" in (tmp_path / "gone.md").read_text()
+    gone = (tmp_path / "gone.md").read_text()
+    assert "| higher | not kept | not kept |" in gone and "- Trained on an unknown machine; commit unknown." in gone
 
 
 def test_baselines_alone(asked, config, tmp_path):
@@ -120,6 +122,28 @@ def test_a_model_is_validated_by_the_projections_that_it_is_asked_by(asked, conf
         if answer.seeds == 3:
             found[answer.way.space] = quality(own, read_truth(asked.root / "gt")).map[10]
     assert validated == pytest.approx(found["projections"], abs=1e-9) != found["features"]
+
+
+def test_what_is_asked_of_a_run_without_checkpoints_is_said(asked, config, tmp_path):
+    experiment = replace(EXPERIMENT, variants=EXPERIMENT.variants[:1])
+    (job,) = jobs = plan(experiment, config, asked, 1)
+    questions = Questions.of(asked, config.validation)
+    measured(experiment, jobs, asked, questions, tmp_path, lambda _: None)
+    run = tmp_path / "runs" / job.key
+    for each in run.iterdir():
+        if each.name not in ("finished.json", "metrics.jsonl"):
+            shutil.rmtree(each) if each.is_dir() else each.unlink()
+    measured(experiment, jobs, asked, questions, tmp_path, lambda _: None)  # nothing further is asked
+    (tmp_path / "results.jsonl").unlink()
+    with pytest.raises(TrainingError, match=f"The checkpoints of {run} are gone.*delete that folder"):
+        measured(experiment, jobs, asked, questions, tmp_path, lambda _: None)
+
+
+def test_a_variant_that_changes_nothing_is_refused(asked, config):
+    kept = tuple(each for each in RECIPES.variants if each.name in ("base", "less smoothing", "twelve epochs"))
+    config = replace(config, loop=replace(config.loop, smoothing=0.075))
+    with pytest.raises(ConfigError, match=r"'recipes' that change nothing .* add --without 'less smoothing'\.$"):
+        plan(replace(RECIPES, variants=kept), config, asked, 1)
 
 
 def test_an_interrupted_run_goes_on(asked, config, tmp_path):

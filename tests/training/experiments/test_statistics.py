@@ -63,11 +63,10 @@ def test_exponents():
     assert fitted_exponent([10, 100, 1000], [2 * n**1.5 for n in (10, 100, 1000)]) == pytest.approx(1.5)
 
 
-def test_a_margin_is_paired_by_class_and_drawn_over_classes():
+def test_a_margin_is_paired_by_class_with_an_interval_over_classes():
     found = margin({"a": 0.5, "b": 0.7, "c": 0.9}, {"a": 0.4, "b": 0.8, "d": 0.1})
-    assert (found.count, found.better) == (2, 1) and found.mean == pytest.approx((0.1 - 0.1) / 2)
-    # Two classes drawn twice: both a and both b are a quarter of the draws each, so the quantiles are theirs.
-    assert (found.low, found.high) == (pytest.approx(-0.1), pytest.approx(0.1))
+    assert (found.count, found.better) == (2, 1) and found.mean.mean == pytest.approx((0.1 - 0.1) / 2)
+    assert found.mean.half == pytest.approx(12.706 * math.sqrt(2 * 0.1**2) / math.sqrt(2))
     same = margin({"a": 0.5, "b": 0.6}, {"a": 0.25, "b": 0.35})
-    assert (same.low, same.mean, same.high) == (pytest.approx(0.25),) * 3
+    assert (same.mean.mean, same.mean.half) == (pytest.approx(0.25), pytest.approx(0.0))
     assert margin({"a": 0.5}, {"b": 0.5}) is None
