@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,14 +63,23 @@ class NewSeed:
         return text, spans or self._unmarked()
 
     def _unmarked(self) -> tuple[tuple[int, int], ...]:
-        found = re.finditer(re.escape(self.name), self.text, re.IGNORECASE) if self.name else ()
-        return tuple(match.span() for match in found) or ((0, len(self.text)),)
+        text, name, spans = _lowered(self.text), _lowered(self.name), list[tuple[int, int]]()
+        start = text.find(name) if name else -1
+        while start >= 0:
+            spans.append((start, start + len(name)))
+            start = text.find(name, start + len(name))
+        return tuple(spans) or ((0, len(text)),)
 
     @property
     def called(self) -> str:
         """The name, or else the first mention; "" if there is neither."""
         text, spans = self.sentence
         return self.name or (text[slice(*spans[0])] if spans else "")
+
+
+def _lowered(text: str) -> str:
+    """Return a text in lower case, each character in its place."""
+    return text.replace("İ", "I").lower().replace("ς", "σ")
 
 
 class ExpandOptions(TypedDict, total=False):

@@ -15,7 +15,7 @@ import numpy as np
 
 from entity_expand.channels.fusion import DEPTH, Channel, fused
 from entity_expand.channels.parts import heard_in
-from entity_expand.channels.terms import masked_text
+from entity_expand.channels.terms import masked_sentences
 from entity_expand.channels.weights import weights_for
 from entity_expand.query import NewSeed
 from entity_expand.search.growth import Ranking, Space
@@ -133,7 +133,7 @@ def _heard(seeds: SeedSet, new: Sequence[NewSeed]) -> LexicalQuery:
     """Return the seeds as the lexical channel hears them."""
     weights = np.array(seeds.weights or [1.0] * len(seeds))
     inside = seeds.positions >= 0
-    texts = tuple(masked_text(*each.sentence) for each in new)
+    texts = tuple(masked_sentences([each.sentence]) for each in new)
     return LexicalQuery(seeds.stored, texts, np.append(weights[inside], weights[~inside]))
 
 

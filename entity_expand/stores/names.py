@@ -28,12 +28,15 @@ CREATE TABLE spelling (folded TEXT NOT NULL, position INTEGER NOT NULL, PRIMARY 
 _MOST_COMPARED = 20_000
 _MOST_PER_QUERY = 500
 _LAST_CHARACTER = chr(sys.maxunicode)
+_PIECE = 128
 
 
 def fold(text: str) -> str:
     """Return a spelling without case, accents and repeated spaces, under which names are looked up."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return " ".join("".join(c for c in decomposed if not unicodedata.combining(c)).split())
+    cased = text.casefold()
+    # In pieces: sorting a run of combining marks takes the square of its length, and their order does not matter here.
+    pieces = (unicodedata.normalize("NFKD", cased[start : start + _PIECE]) for start in range(0, len(cased), _PIECE))
+    return " ".join("".join(c for piece in pieces for c in piece if not unicodedata.combining(c)).split())
 
 
 def write_names(path: Path, records: Iterable[Record]) -> None:

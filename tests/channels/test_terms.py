@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from entity_expand.channels.steps import _heard
 from entity_expand.channels.terms import LONGEST_TEXT, masked_sentences, masked_text, terms_of
+from entity_expand.query import NewSeed
+from entity_expand.seeds import SeedSet
 
 
 def test_mentions_are_left_out() -> None:
@@ -15,3 +20,8 @@ def test_mentions_are_left_out() -> None:
 def test_terms_are_folded() -> None:
     assert terms_of("Ein Bär, ein BÄR (2 m)!") == ["ein", "bar", "ein", "bar", "2", "m"]
     assert terms_of(" ...") == [] and terms_of("z" * 1000) == ["z" * 64]
+
+
+def test_no_more_of_a_new_seed_is_compared_than_of_an_entity() -> None:
+    heard = _heard(SeedSet(np.array([-1])), [NewSeed("The [[okapi]] has " + "salt " * 9_000)])
+    assert [len(text) for text in heard.texts] == [LONGEST_TEXT] and heard.texts[0].startswith("The has salt")

@@ -12,7 +12,6 @@ from entity_expand.bundle.fakes import fake_bundle
 from entity_expand.corpus import Corpus, OwnRow, write_corpus
 from entity_expand.encoder import FakeEncoder
 from entity_expand.results.show import page, table
-from entity_expand.stores.names import fold
 from entity_expand.types import Entity
 from indexer import IndexSettings, index_corpus
 
@@ -138,10 +137,6 @@ def test_many_threads_get_the_same(expander) -> None:
     for thread in threads:
         thread.join()
     assert not wrong
-
-
-def test_names_are_folded() -> None:
-    assert fold("  Côte   d'IVOIRE ") == "cote d'ivoire"
 
 
 def test_what_is_shown_is_escaped(expander) -> None:

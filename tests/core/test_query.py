@@ -1,5 +1,6 @@
 """What may be asked of an expansion, and how a new seed's text is read."""
 
+import time
 from dataclasses import fields
 
 import pytest
@@ -40,12 +41,20 @@ def test_what_makes_no_sense_is_refused(options) -> None:
         (NewSeed("The [[okapi]] eats leaves."), "The okapi eats leaves.", ((4, 9),)),
         (NewSeed("[[A b]] and [[c]]"), "A b and c", ((0, 3), (8, 9))),
         (NewSeed("An Okapi is no okapi.", name="okapi"), "An Okapi is no okapi.", ((3, 8), (15, 20))),
+        (NewSeed("İİ Οδός, İ ΟΔΌΣ.", name="οδός"), "İİ Οδός, İ ΟΔΌΣ.", ((3, 7), (11, 15))),
+        (NewSeed("aaaaa", name="AA"), "aaaaa", ((0, 2), (2, 4))),
         (NewSeed("okapi"), "okapi", ((0, 5),)),
         (NewSeed("  ", image=b"x"), "", ()),
     ],
 )
 def test_mentions_are_found(seed, text, spans) -> None:
     assert seed.sentence == (text, spans)
+
+
+def test_a_name_is_found_in_time_linear_in_the_text() -> None:
+    seed, began = NewSeed("a" * 100_000, name="a" * 999 + "b"), time.perf_counter()
+    assert seed.sentence == (seed.text, ((0, 100_000),))
+    assert time.perf_counter() - began < 0.5
 
 
 def test_a_new_seed_is_called_by_its_name_or_its_mention() -> None:
