@@ -107,15 +107,15 @@ def open_picture(
         raise ImageError(f"{named} cannot be decoded: {problem}") from problem
 
 
-def media_type_of(content: bytes, max_pixels: int = MAX_PIXELS) -> str:
+def media_type_of(content: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> str:
     """Return the media type of a picture file by its first bytes, as in image/png; nothing is decoded.
 
     Raises:
-        ImageError: The picture has too many pixels, is broken, or none of JPEG, PNG, WEBP, GIF and BMP.
+        ImageError: The picture is too large, broken, or none of JPEG, PNG, WEBP, GIF and BMP.
     """
     try:
         with _quiet_pillow():
-            image = _open(content, "The picture", len(content))
+            image = _open(content, "The picture", max_bytes)
     except _BROKEN as problem:
         raise ImageError(f"The picture cannot be read: {problem}") from problem
     if image.width * image.height > max_pixels:

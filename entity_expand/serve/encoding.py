@@ -22,12 +22,14 @@ router = APIRouter(prefix="/v1", tags=["encoding"])
 async def encode(form: EncodeForm, service: Served) -> Response:
     """Return the features of sentences and pictures, as the index would hold them of an entity with nothing else."""
     return json_response(
-        await service.work(lambda deadline: to_json(_encoded(form.seeds(service.settings), service, deadline)))
+        await service.work(
+            lambda deadline: to_json(_encoded(form.seeds(service.settings, deadline), service, deadline))
+        )
     )
 
 
 def _encoded(seeds: list[NewSeed], service: Service, deadline: Deadline) -> dict[str, Any]:
-    encoder = service.expander.encoder
+    encoder = service.minding(deadline).encoder
     if encoder is None:
         raise QueryError("The service was started without --bundle, so that it encodes nothing.")
     meta = service.expander.store.begin(deadline.left()).facts.meta

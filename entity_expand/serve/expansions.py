@@ -35,7 +35,7 @@ async def expand_batch(form: BatchForm, service: Served) -> Response:
 
 
 def _one(form: ExpandForm, service: Service, deadline: Deadline) -> dict[str, Any]:
-    return expansion_form(expanded_one(form.query(service.settings), service, deadline))
+    return expansion_form(expanded_one(form.query(service.settings, deadline), service, deadline))
 
 
 def expanded_one(query: ExpandQuery, service: Service, deadline: Deadline) -> Expansion:
@@ -50,14 +50,14 @@ def _several(form: BatchForm, service: Service, deadline: Deadline) -> dict[str,
     count, most = len(form.queries), service.settings.batch
     if count > most:
         raise QueryError(f"A request has at most {most:,} expansions here, not {count:,}.")
-    read = [_read(each, service) for each in form.queries]
+    read = [_read(each, service, deadline) for each in form.queries]
     found = iter(_expanded([each for each in read if isinstance(each, ExpandQuery)], service, deadline))
     return {"results": [_form(next(found) if isinstance(each, ExpandQuery) else each) for each in read]}
 
 
-def _read(form: ExpandForm, service: Service) -> ExpandQuery | QueryError | ImageError:
+def _read(form: ExpandForm, service: Service, deadline: Deadline) -> ExpandQuery | QueryError | ImageError:
     try:
-        return form.query(service.settings)
+        return form.query(service.settings, deadline)
     except (QueryError, ImageError) as problem:
         return problem
 
@@ -67,10 +67,10 @@ def _form(found: Expansion | QueryError | ImageError) -> dict[str, Any]:
 
 
 def _expanded(queries: list[ExpandQuery], service: Service, deadline: Deadline) -> list[Expansion | QueryError]:
-    found: list[Expansion | QueryError] = []
+    found, expander = list[Expansion | QueryError](), service.minding(deadline)
     with span("entity_expand.expand", {"sets": len(queries), "seeds": sum(len(query.seeds) for query in queries)}):
         for start in range(0, len(queries), _TOGETHER):  # so that the deadline is minded in between
             part = queries[start : start + _TOGETHER]
-            found += service.expander.expand_many(part, return_errors=True, timeout=deadline.left())
+            found += expander.expand_many(part, return_errors=True, timeout=deadline.left())
     service.metrics.expanded(sum(len(each.results) for each in found if isinstance(each, Expansion)))
     return found

@@ -28,7 +28,7 @@ async def explain(form: ExplainForm, service: Served) -> Response:
     def work(deadline: Deadline) -> dict[str, Any]:
         page = _page(form, service, deadline)
         with span("entity_expand.explain"):
-            return service.expander.explain(page, form.id, timeout=deadline.left()).to_dict()
+            return service.minding(deadline).explain(page, form.id, timeout=deadline.left()).to_dict()
 
     return json_response(await service.work(lambda deadline: to_json(work(deadline))))
 
@@ -40,11 +40,11 @@ async def explain_set(form: PageForm, service: Served) -> Response:
     def work(deadline: Deadline) -> dict[str, Any]:
         page = _page(form, service, deadline)
         with span("entity_expand.explain_set"):
-            return service.expander.explain_set(page, timeout=deadline.left()).to_dict()
+            return service.minding(deadline).explain_set(page, timeout=deadline.left()).to_dict()
 
     return json_response(await service.work(lambda deadline: to_json(work(deadline))))
 
 
 def _page(form: PageForm, service: Service, deadline: Deadline) -> Expansion:
-    asked = form.asked(service.settings)
+    asked = form.asked(service.settings, deadline)
     return asked if isinstance(asked, Expansion) else expanded_one(asked, service, deadline)

@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from entity_expand.config import from_mapping
 from entity_expand.errors import ConfigError, QueryError
-from entity_expand.inputs.image import open_picture
+from entity_expand.inputs.image import media_type_of
 from entity_expand.query import MOST_RESULTS, MOST_SEEDS, ExpandQuery, NewSeed, Strategy
 from entity_expand.results import Expansion
 from entity_expand.search.plan import ExpandSettings
+from entity_expand.sending import Deadline
 from entity_expand.serve.settings import ServeSettings
 from entity_expand.stores.base import Filter
 from entity_expand.types import Modality
@@ -38,12 +39,13 @@ class NewSeedForm(Form):
     image: str | None = Field(None, max_length=_LONGEST_BASE64, description="A picture of it, as base64.")
     name: str = Field("", max_length=1_000, description="What it is called in the results.")
 
-    def seed(self, settings: ServeSettings) -> NewSeed:
+    def seed(self, settings: ServeSettings, deadline: Deadline) -> NewSeed:
         """Return it as the library takes it.
 
         Raises:
             QueryError: There is neither text nor picture, or the picture is no base64.
-            ImageError: The picture is too large or broken.
+            ImageError: The picture is too large, or begins as none.
+            DeadlineError: It is over.
         """
         if self.image is None:
             return NewSeed(self.text, None, self.name)
@@ -51,7 +53,7 @@ class NewSeedForm(Form):
             content = base64.b64decode(self.image, validate=True)
         except (binascii.Error, ValueError) as problem:
             raise QueryError(f"The picture of a new seed is no base64: {problem}.") from None
-        open_picture(content, max_bytes=settings.picture_bytes, max_pixels=settings.picture_pixels)
+        _check_picture(content, settings, deadline)
         return NewSeed(self.text, content, self.name)
 
 
@@ -138,12 +140,13 @@ class ExpandForm(Form):
     modality: Modality | None = Field(None, description="What is compared; null for what the index was made with.")
     rerank: bool | None = Field(None, description="Whether the list is ranked again at the end.")
 
-    def query(self, settings: ServeSettings) -> ExpandQuery:
-        """Return it as the library takes it; pictures are checked here.
+    def query(self, settings: ServeSettings, deadline: Deadline) -> ExpandQuery:
+        """Return it as the library takes it; the limits on pictures are checked here, nothing is decoded.
 
         Raises:
             QueryError: It is above the limits of the service, or cannot be answered.
-            ImageError: A picture is too large or broken.
+            ImageError: A picture is too large, or begins as none.
+            DeadlineError: It is over.
         """
         size = min(_USUAL, settings.size) if self.size is None else self.size
         if size > settings.size:
@@ -152,12 +155,12 @@ class ExpandForm(Form):
             if len(given) > settings.seeds:
                 raise QueryError(f"An expansion has at most {settings.seeds:,} {name} here, not {len(given):,}.")
         return ExpandQuery(
-            _seeds(self.seeds, settings),
+            _seeds(self.seeds, settings, deadline),
             size,
             tuple(self.exclude),
             None if self.filter is None else self.filter.filter(settings),
             None if self.settings is None else self.settings.settings(),
-            negative=_seeds(self.negative, settings),
+            negative=_seeds(self.negative, settings, deadline),
             weights=self.weights,
             strategy=self.strategy,
             modality=self.modality,
@@ -177,22 +180,24 @@ class PageForm(Form):
     query: ExpandForm | None = Field(None, description="Is expanded first.")
     expansion: dict[str, Any] | None = Field(None, description="In the form of `Expansion.to_dict()`.")
 
-    def asked(self, settings: ServeSettings) -> ExpandQuery | Expansion:
-        """Return it as the library takes it.
+    def asked(self, settings: ServeSettings, deadline: Deadline) -> ExpandQuery | Expansion:
+        """Return it as the library takes it; further errors as for `ExpandForm.query`.
 
         Raises:
             QueryError: Not one of both is given, or it is above the limits of the service.
             ExpansionError: The page is none.
-            ImageError: A picture is too large or broken.
         """
         if (self.query is None) == (self.expansion is None):
             raise QueryError("Give either a query or an expansion.")
         if self.query is not None:
-            return self.query.query(settings)
+            return self.query.query(settings, deadline)
         content = self.expansion or {}
         found = Expansion.from_dict({key: value for key, value in content.items() if key != "pictures"})
         if max(len(found.seeds), len(found.negatives)) > settings.seeds or len(found.results) > settings.size:
             raise QueryError(f"A page has at most {settings.seeds:,} seeds and {settings.size:,} results here.")
+        for given in (*found.query.seeds, *found.query.negative):
+            if isinstance(given, NewSeed) and isinstance(given.image, bytes):
+                _check_picture(given.image, settings, deadline)
         return found
 
 
@@ -207,12 +212,18 @@ class EncodeForm(Form):
 
     inputs: list[NewSeedForm] = Field(min_length=1, max_length=1_000)
 
-    def seeds(self, settings: ServeSettings) -> list[NewSeed]:
+    def seeds(self, settings: ServeSettings, deadline: Deadline) -> list[NewSeed]:
         """Return them as the library takes them; errors as for `NewSeedForm.seed`."""
         if len(self.inputs) > settings.batch:
             raise QueryError(f"A request has at most {settings.batch:,} inputs here, not {len(self.inputs):,}.")
-        return [each.seed(settings) for each in self.inputs]
+        return [each.seed(settings, deadline) for each in self.inputs]
 
 
-def _seeds(given: list[SeedForm], settings: ServeSettings) -> tuple[str | NewSeed, ...]:
-    return tuple(each if isinstance(each, str) else each.seed(settings) for each in given)
+def _seeds(given: list[SeedForm], settings: ServeSettings, deadline: Deadline) -> tuple[str | NewSeed, ...]:
+    return tuple(each if isinstance(each, str) else each.seed(settings, deadline) for each in given)
+
+
+def _check_picture(content: bytes, settings: ServeSettings, deadline: Deadline) -> None:
+    """Check the limits on a picture by its length and its header."""
+    deadline.left()
+    media_type_of(content, max_bytes=settings.picture_bytes, max_pixels=settings.picture_pixels)

@@ -48,7 +48,7 @@ def _read(service: Service, path: str, side: int | None) -> tuple[bytes, str]:
         if file is None or not file.is_file():
             raise ImageError("It is missing.")
         content, most = read_capped(file, service.settings.picture_bytes, ImageError), service.settings.picture_pixels
-        media_type = media_type_of(content, most)
+        media_type = media_type_of(content, max_pixels=most)
         small = None if side is None else shrunk(content, side, most)
         return (content, media_type) if small is None else (small, "image/jpeg")
     except (ImageError, OSError):

@@ -14,6 +14,7 @@ from entity_expand.expander import Expander
 from entity_expand.sending import Deadline
 from entity_expand.serve.desk import Desk
 from entity_expand.serve.metrics import Metrics
+from entity_expand.serve.minding import Minding
 from entity_expand.serve.settings import ServeSettings
 from entity_expand.stores.base import Steps
 from entity_expand.stores.facets import Facet
@@ -54,6 +55,11 @@ class Service:
     desk: Desk
     metrics: Metrics
     facets: Kept[tuple[Facet, ...]] = field(default_factory=lambda: Kept(60.0))
+
+    def minding(self, deadline: Deadline) -> Expander:
+        """Return an expander over the index that minds a deadline while it encodes new seeds."""
+        encoder = self.expander.encoder
+        return Expander(self.expander.store, encoder=None if encoder is None else Minding(encoder, deadline))
 
     async def work(self, what: Callable[[Deadline], T]) -> T:
         """Do something on a thread, within the time that a request has; errors as for `Desk.run`."""

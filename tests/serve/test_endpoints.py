@@ -263,6 +263,34 @@ def test_without_a_bundle_nothing_is_encoded(client: TestClient) -> None:
     assert found.status == 422 and "--bundle" in found.detail
 
 
+def large_picture(side: int) -> str:
+    """The first bytes of a PNG of so many pixels a side, as base64: enough for its header, and nothing to decode."""
+    stream = io.BytesIO()
+    Image.new("P", (side, side)).save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()[:60]).decode()
+
+
+def test_pictures_are_not_decoded_before_they_are_encoded(client: TestClient) -> None:
+    seed = {"text": "", "image": large_picture(4_000), "name": "large"}
+    for path, body in [("expand", {"seeds": ["3", seed]}), ("encode", {"inputs": [seed]})]:
+        found = problem(client.post(f"/v1/{path}", json=body))
+        assert found.status == 422 and ("nothing to encode it with" in found.detail or "--bundle" in found.detail)
+
+
+def test_pictures_of_a_question_and_of_a_page_have_the_same_limits(expander: Expander) -> None:
+    app = create_app(expander, ServeSettings(picture_pixels=1_000, picture_bytes=2_000))
+    with TestClient(app, base_url="http://localhost") as client:
+        page = client.post("/v1/expand", json={"seeds": ["3", "6"], "size": 3}).json()
+        long = base64.b64encode(b"x" * 2_001).decode()
+        for image, said in [(large_picture(40), "40 x 40 pixels"), (long, "2,001 bytes"), ("AAAA", "none of JPEG")]:
+            seed = {"text": "", "image": image, "name": "large"}
+            page["query"] |= {"seeds": ["3", seed], "negative": []}
+            page["seeds"][1]["id"] = ""
+            for body in ({"expansion": page, "id": "9"}, {"query": {"seeds": ["3", seed]}, "id": "9"}):
+                found = problem(client.post("/v1/explain", json=body))
+                assert found.type.endswith("picture") and said in found.detail
+
+
 def test_with_a_bundle_new_seeds_are_encoded(world: Path, expander: Expander) -> None:
     bundle = Bundle.open(world / "bundle")
     encoding = Expander(expander.store, encoder=SeedEncoder(bundle, FakeEncoder(bundle.dimension)))
