@@ -153,9 +153,11 @@ def header_of(content: BinaryIO) -> str:
     """Return the format of an open picture, as `read_header`."""
     from PIL import Image
 
+    from entity_expand.inputs.image import format_of
+
     try:
         with Image.open(content, formats=FORMATS) as image:
-            pixels, name = image.width * image.height, image.format or ""
+            pixels, name = image.width * image.height, format_of(image)
     except Image.DecompressionBombError as problem:
         raise ImageError(MANY_PIXELS) from problem
     except _BROKEN_HEADER as problem:

@@ -120,7 +120,12 @@ def media_type_of(content: bytes, *, max_bytes: int = MAX_BYTES, max_pixels: int
         raise ImageError(f"The picture cannot be read: {problem}") from problem
     if image.width * image.height > max_pixels:
         raise ImageError(f"The picture has {image.width} x {image.height} pixels, above the limit of {max_pixels:,}.")
-    return f"image/{(image.format or '').lower()}"
+    return f"image/{format_of(image).lower()}"
+
+
+def format_of(image: Image.Image) -> str:
+    """Return which of `FORMATS` an opened file has; a JPEG with further pictures behind it, as phones write, is one."""
+    return "JPEG" if image.format == "MPO" else image.format or ""
 
 
 def shrunk(content: bytes, side: int, max_pixels: int = MAX_PIXELS) -> bytes | None:

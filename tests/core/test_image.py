@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from entity_expand.errors import ConfigError, ImageError
-from entity_expand.inputs.image import ImageConfig, load_rgb, to_pixels
+from entity_expand.inputs.image import ImageConfig, load_rgb, media_type_of, to_pixels
 
 REFERENCE = Path("reference/pipeline/entity2sents")
 SMALL = ImageConfig(size=8)
@@ -55,6 +55,13 @@ def test_a_file_its_bytes_and_an_image_are_the_same(tmp_path: Path) -> None:
 def test_known_formats_are_read(form: str) -> None:
     rgb = load_rgb(encoded(Image.new("RGB", (9, 5), (200, 100, 0)), form), SMALL)
     assert np.abs(rgb.astype(int) - [200, 100, 0]).max() < 12
+
+
+def test_a_jpeg_with_further_pictures_is_a_jpeg() -> None:
+    first, second = Image.new("RGB", (9, 5), (200, 100, 0)), Image.new("RGB", (9, 5))
+    content = encoded(first, "MPO", save_all=True, append_images=[second])
+    assert media_type_of(content) == "image/jpeg"
+    assert np.abs(load_rgb(content, SMALL).astype(int) - [200, 100, 0]).max() < 12
 
 
 @pytest.mark.parametrize("form", ["TIFF", "ICO", "PPM", "TGA"])

@@ -178,6 +178,12 @@ def test_pictures_get_safe_names(home: Path, link: bool) -> None:
     }
 
 
+def test_a_jpeg_with_further_pictures_is_stored_as_a_jpeg(home: Path) -> None:
+    Image.new("RGB", (4, 4)).save(home / "phone.jpg", "MPO", save_all=True, append_images=[Image.new("RGB", (4, 4))])
+    _, _, samples = imported(home, {"text": "Oslo", "entity": "Oslo", "image": "phone.jpg"})
+    assert samples[0][1].image is not None and samples[0][1].image.endswith(".jpg")
+
+
 def test_parquet_gives_what_json_lines_give(home: Path) -> None:
     rows = [
         {
