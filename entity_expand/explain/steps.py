@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from entity_expand.errors import UnknownSeedError
+from entity_expand.errors import QueryError, UnknownSeedError
 from entity_expand.explain.about import Contribution, Explanation, Neighbour, SetExplanation
 from entity_expand.explain.label import label_of, phrases
 from entity_expand.explain.maths import Said, around_the_centre, said_by
@@ -45,10 +45,13 @@ def explained(expansion: Expansion, which: str | int, facts: Facts) -> Steps[Exp
         facts: About the index.
 
     Raises:
-        QueryError: There is no such result, or the index is not the one that the expansion comes from.
+        QueryError: There is no such result, an entity is named twice, or the index is not the one that the expansion
+            comes from.
     """
     result, query = result_of(expansion, which), page_query(expansion)
     named, (place,) = (yield from resolved(query)), (yield from _positions([result.id]))
+    if len(named.negatives) != len(expansion.negatives):
+        raise QueryError("Two negatives of the page are the same entity.")
     entity = yield from ask(Rows(np.array([place])))
     settings, mean = settings_of(query), facts.mean_feature
     said = said_by((yield from named.seeds.rows()), entity, settings, mean, named.seeds.weights)

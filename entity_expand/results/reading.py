@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from entity_expand.config import from_mapping
@@ -42,16 +42,29 @@ def from_form(content: Any) -> Expansion:
     cutoff = None if found["cutoff"] is None else whole(found["cutoff"], 0, "cutoff")
     if cutoff is not None and cutoff > len(results):
         raise wrong("cutoff", cutoff, f"at most {len(results)}, the number of results")
+    query = read_query(found["query"])
+    seeds = each(found["seeds"], MOST_SEEDS, "seeds", read_seed)
+    negatives = each(found["negatives"], MOST_SEEDS, "negatives", read_seed)
+    distinct([given.id for given in (*seeds, *negatives) if given.id], "seeds or negatives")
+    _check_new(seeds, query.seeds, "seeds")
+    _check_new(negatives, query.negative, "negatives")
     return Expansion(
-        seeds=each(found["seeds"], MOST_SEEDS, "seeds", read_seed),
+        seeds=seeds,
         results=results,
         exact=truth(found["exact"], "exact"),
         fetches=whole(found["fetches"], 0, "fetches"),
-        query=read_query(found["query"]),
-        negatives=each(found["negatives"], MOST_SEEDS, "negatives", read_seed),
+        query=query,
+        negatives=negatives,
         history=_history(found["history"], results),
         cutoff=cutoff,
     )
+
+
+def _check_new(given: Sequence[Seed], asked: Sequence[str | NewSeed], where: str) -> None:
+    """Check that those without an id are as many as the query has that are not in the index."""
+    count, expected = sum(not each.id for each in given), sum(isinstance(each, NewSeed) for each in asked)
+    if count != expected:
+        raise ExpansionError(f"Of the {where} {count} have no id; by the query {expected} are not in the index.")
 
 
 def read_query(content: Any, where: str = "query") -> ExpandQuery:

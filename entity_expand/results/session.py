@@ -12,6 +12,9 @@ from entity_expand.results.expansion import Decision, Expansion, Result, Verdict
 from entity_expand.search.plan import ExpandSettings
 from entity_expand.stores.names import fold
 
+_COMPARED = 100
+"""Longest name in characters that a misspelt one is compared with, which takes the square of the length or more."""
+
 
 def decided(expansion: Expansion, verdict: Verdict, ids_or_names: Sequence[str]) -> Expansion:
     """Return an expansion with one more decision.
@@ -51,7 +54,7 @@ def _identifier(expansion: Expansion, text: str) -> str:
     if len(found) > 1:
         raise AmbiguousSeedError(text, tuple((result.id, result.name) for result in found))
     if not found:
-        near = difflib.get_close_matches(text, expansion.names, n=3)
+        near = difflib.get_close_matches(text, [name for name in expansion.names if len(name) <= _COMPARED], n=3)
         hint = f" Did you mean {', '.join(repr(name) for name in near)}?" if near else ""
         raise QueryError(f"No result has the id or name {text!r}; those of earlier pages go by id.{hint}")
     return found[0].id

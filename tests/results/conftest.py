@@ -53,7 +53,7 @@ def full(tmp_path: Path) -> Expansion:
         exact=False,
         fetches=3,
         query=query,
-        negatives=(Seed("9", "Peru", {}, ()),),
+        negatives=(Seed("9", "Peru", {}, ()), Seed("", "Rain.", {}, ())),
         history=History((Decision("accept", ("old", "id1")), Decision("reject", ("old",))), ("old", "older")),
         cutoff=1,
     )

@@ -37,7 +37,8 @@ def test_pictures_of_new_seeds_travel(full, tmp_path: Path) -> None:
     picture = Image.new("RGB", (2, 1), (255, 0, 0))
     picture.save(tmp_path / "red.png")
     query = ExpandQuery((NewSeed(image=picture), NewSeed(image=tmp_path / "red.png")))
-    again = Expansion.from_dict(dataclasses.replace(full, query=query).to_dict())
+    whole = dataclasses.replace(full, query=query, seeds=full.seeds[1:] * 2, negatives=())
+    again = Expansion.from_dict(whole.to_dict())
     assert [seed.image for seed in again.query.seeds] == [(tmp_path / "red.png").read_bytes()] * 2
 
 
@@ -76,6 +77,12 @@ for _ in range(60):
         ("seeds", {}),
         ("seeds/0/id", 7),
         ("seeds/0/more", 7),
+        ("seeds/0/id", ""),
+        ("seeds/1/id", "8"),
+        ("seeds/1/id", "7"),
+        ("negatives/0/id", "7"),
+        ("negatives/1/id", "8"),
+        ("negatives", []),
         ("results/0/rank", 2),
         ("results/1/id", "id1"),
         ("results/0/score", float("nan")),

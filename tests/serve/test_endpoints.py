@@ -257,6 +257,24 @@ def test_explanations_of_nothing_are_refused(client: TestClient, body: dict, sai
     assert found.status == 422 and said in found.detail
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"seeds": ["", "6"]}, "no id"),
+        ({"negatives": ["4", "4"]}, "something twice"),
+        ({"negatives": ["4", "6"]}, "something twice"),
+        ({"negatives": ["4", "P-4"]}, "the same entity"),
+        ({"seeds": ["3", "P-3"]}, "more than once"),
+    ],
+)
+def test_pages_whose_parts_do_not_fit_are_refused(client: TestClient, changed: dict, said: str) -> None:
+    page = client.post("/v1/expand", json={"seeds": ["3", "6"], "negative": ["4", "5"], "size": 9}).json()
+    for name, ids in changed.items():
+        page[name] = [{**given, "id": each} for given, each in zip(page[name], ids, strict=True)]
+    found = problem(client.post("/v1/explain", json={"expansion": page, "id": page["results"][0]["id"]}))
+    assert found.status == 422 and said in found.detail
+
+
 def test_without_a_bundle_nothing_is_encoded(client: TestClient) -> None:
     assert not client.get("/v1/index").json()["new_seeds"]
     found = problem(client.post("/v1/encode", json={"inputs": [{"text": "The [[okapi]] eats leaves."}]}))
