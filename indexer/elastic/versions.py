@@ -240,7 +240,7 @@ def prune(
         versions = find_versions(session)
         others = [each.physical for each in versions if each.usable and not each.in_use]
         used = sum(each.in_use for each in versions)
-        kept = set(others[len(others) - max(0, keep - used) :]) if keep > used else set()
+        kept = set(others[-(keep - used) :]) if keep > used else set()
         gone = [each.physical for each in versions if not each.in_use and each.physical not in kept]
         for physical in gone:
             session.check()

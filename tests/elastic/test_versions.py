@@ -45,6 +45,7 @@ def test_versions_are_listed_rolled_back_and_pruned(world: World) -> None:
     assert (world.behind(), world.encoder.seen) == ([names[0]], seen)  # it was whole: nothing is encoded again
     assert rollback(world.address, names[1], settings=settings) == names[1]
     assert world.behind() == [names[1]]
+    assert [prune(world.address, keep, settings=settings) for keep in (3, 4, 5, 9)] == [[], [], [], []]
     assert prune(world.address, settings=settings) == [names[0]]
     assert prune(world.address, 1, settings=settings) == [names[2]]
     assert prune(world.address, 1, settings=settings) == []
