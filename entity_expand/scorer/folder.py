@@ -107,7 +107,8 @@ class ScorerFolder:
             ids: Any = json.loads(self._read(SCORER_IDS, count * _ID_CAP))
         except (ValueError, RecursionError) as problem:
             raise BundleError(f"{SCORER_IDS} is not valid JSON: {problem}.") from problem
-        if not isinstance(ids, list) or not all(isinstance(each, str) for each in ids) or len(set(ids)) != count:
+        texts = isinstance(ids, list) and all(isinstance(each, str) for each in ids)
+        if not texts or not len(ids) == len(set(ids)) == count:
             raise BundleError(f"{SCORER_IDS} must hold {count:,} different ids.")
         return tuple(ids)
 

@@ -234,6 +234,14 @@ def test_manifests_that_do_not_fit_are_refused(
         OnnxScorer(copied)
 
 
+@pytest.mark.parametrize("ids", [[*IDS, "e0"], IDS[1:], [*IDS[1:], 0], dict.fromkeys(IDS, 0)])
+def test_ids_that_do_not_fit_are_refused(copied: Path, ids: Any) -> None:
+    (copied / "ids.json").write_text(json.dumps(ids))
+    restate(copied, lambda stated: None)
+    with pytest.raises(BundleError, match="must hold 40 different ids"):
+        OnnxScorer(copied)
+
+
 def test_the_command_writes_the_scorer_of_an_index(tmp_path: Path) -> None:
     index, texts = tmp_path / "index", ["salt", "wave", "tide", "harbour", "sail", "rock", "snow", "ridge", "goat"]
     entities = [Entity(str(number), f"Place {number}") for number in range(20)]
