@@ -144,7 +144,7 @@ def checked_channels(value: Any) -> tuple[Modality, ...]:
 def _canonical(content: Mapping[str, Any]) -> bytes:
     try:
         return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-    except (TypeError, ValueError) as problem:
+    except (TypeError, ValueError, RecursionError) as problem:
         raise BundleError(f"The manifest cannot be written as JSON: {problem}.") from problem
 
 

@@ -184,7 +184,7 @@ def _explain(problem: Exception) -> BrokenError:
 
 
 def _retry_after(header: str) -> float:
-    if header.strip().isdigit():
+    if header.strip().isdecimal():
         return float(header)
     try:
         return max(parsedate_to_datetime(header).timestamp() - time.time(), 0.0)

@@ -363,6 +363,14 @@ def test_endless_nesting_is_refused() -> None:
         read_spec(_put(7, _put(1, _put(5, inner))))
 
 
+def test_a_manifest_that_nests_without_end_is_refused(path: Path) -> None:
+    manifest = json.loads((path / "manifest.json").read_text())
+    for _ in range(100_000):
+        manifest["parity"] = {"deeper": manifest["parity"]}
+    with pytest.raises(BundleError, match="cannot be written as JSON"):
+        read_manifest(manifest, FILES)
+
+
 def test_a_declared_graph_is_read_back() -> None:
     spec = encoder_spec(4, 300)
     assert read_spec(hollow_graph(spec)) == spec

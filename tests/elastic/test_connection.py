@@ -233,6 +233,15 @@ def test_the_wait_that_the_server_asks_for_is_kept(send: Sender) -> None:
         assert times[0] < 0.4, "waiting could not help any more"
 
 
+@pytest.mark.parametrize("wait", ["²", "-1", "soon", ""])
+def test_a_wait_that_is_none_is_left_unread(send: Sender, wait: str) -> None:
+    with ScriptedServer(
+        refuse(429, "es_rejected_execution_exception", headers={"Retry-After": wait}), reply()
+    ) as server:
+        send(server.url, GET, seconds=5)
+        assert server.requests[1].time - server.requests[0].time < 0.5
+
+
 @pytest.mark.parametrize("call", [GET, UNSAFE])
 @pytest.mark.parametrize("step", [hang, drip(0), drip(40), drip(200)], ids=["hang", "line", "headers", "body"])
 def test_deadlines_hold_whatever_the_server_does(send: Sender, call: Call, step: Step) -> None:
