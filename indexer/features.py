@@ -113,20 +113,23 @@ def mean_features(
     starts = range(done, len(selection.entities), _GROUP)
     groups = [selection.samples[start : start + _GROUP] for start in starts]
     skipped = sum(len(own) for own in selection.samples[:done])
+    with tqdm(total=selection.count, initial=skipped, desc="encode", unit="pair", disable=None) as bar:
+        for own, means in zip(groups, _encoded(encoder, corpus, groups, modality), strict=True):
+            _append(progress_file, means)
+            bar.update(sum(len(numbers) for numbers in own))
+    return np.memmap(progress_file, np.float64, "r", shape=(len(selection.entities), width)).view(np.ndarray)
+
+
+def _append(progress_file: Path, means: Float64) -> None:
     try:
-        with progress_file.open("ab") as handle, tqdm(
-            total=selection.count, initial=skipped, desc="encode", unit="pair", disable=None
-        ) as bar:  # fmt: skip
-            for own, means in zip(groups, _encoded(encoder, corpus, groups, modality), strict=True):
-                handle.write(means.tobytes())
-                handle.flush()
-                os.fsync(handle.fileno())
-                bar.update(sum(len(numbers) for numbers in own))
+        with progress_file.open("ab") as handle:
+            handle.write(means.tobytes())
+            handle.flush()
+            os.fsync(handle.fileno())
     except OSError as problem:
         raise StoreError(
             f"Cannot write {progress_file}: {problem.strerror}. What is there will be used again."
         ) from problem
-    return np.memmap(progress_file, np.float64, "r", shape=(len(selection.entities), width)).view(np.ndarray)
 
 
 def _whole_groups(progress_file: Path, width: int, entities: int) -> int:

@@ -76,6 +76,21 @@ def test_features_are_means_over_the_samples(corpus_folder, bundle, encoder, tmp
     np.testing.assert_allclose(features[4], sum(encoder.encode([item])[0].astype(float) for item in own) / 3)
 
 
+def test_what_an_encoder_raises_is_no_failure_to_write(corpus_folder, encoder, tmp_path) -> None:
+    from indexer.features import mean_features, select
+
+    class Broken(FakeEncoder):
+        def encode(self, inputs):
+            raise ConnectionResetError("gone")
+
+    with Corpus.open(corpus_folder) as corpus:
+        selection = select(corpus, "both", None)
+        with pytest.raises(ConnectionResetError, match="gone"):
+            mean_features(Broken(encoder.dimension), corpus, selection, "both", tmp_path / "progress")
+        with pytest.raises(StoreError, match=r"Cannot write .*No such file"):
+            mean_features(encoder, corpus, selection, "both", tmp_path / "absent" / "progress")
+
+
 @pytest.mark.parametrize(("modality", "samples"), [("text", 3 * (COUNT - 1)), ("picture", COUNT - 1 + 2)])
 def test_a_modality_hides_the_other(corpus_folder, bundle, encoder, tmp_path, modality, samples) -> None:
     with Corpus.open(corpus_folder) as corpus:
