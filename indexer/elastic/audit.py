@@ -28,6 +28,7 @@ from indexer.settings import ElasticSettings
 _LISTED = 5
 _ROUNDING = 1 + 1e-6
 _UNREADABLE = (KeyError, TypeError, ValueError)
+_NEEDED = {"place": int, "name": str, "trained": bool}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,10 @@ def _rows_in(sources: Sequence[Mapping[str, Any]], meta: ElasticMeta) -> LayerRo
     return {part: rows_in(sources, meta.index.dimension, part) for part in meta.layers}
 
 
+def _told(hit: Mapping[str, Any]) -> bool:
+    return all(isinstance(hit["_source"].get(field), kind) for field, kind in _NEEDED.items())
+
+
 def _readable(source: Mapping[str, Any], meta: ElasticMeta) -> bool:
     try:
         return bool(_rows_in([source], meta))
@@ -130,7 +135,10 @@ class _Check:
             yield np.array([hit["_source"]["place"] for hit in readable], dtype=np.int64), rows
 
     def _read(self, page: Sequence[Mapping[str, Any]]) -> tuple[Sequence[Mapping[str, Any]], LayerRows]:
-        """Return the documents of a page whose rows can be read, and their rows."""
+        """Return the documents of a page that can be read, and their rows."""
+        if silent := [hit["_id"] for hit in page if not _told(hit)]:
+            self._note(f"do not say their {', '.join(_NEEDED)}", *silent)
+            page = [hit for hit in page if _told(hit)]
         try:
             return page, _rows_in([hit["_source"] for hit in page], self._meta)
         except _UNREADABLE:

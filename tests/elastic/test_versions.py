@@ -130,5 +130,10 @@ def test_what_is_wrong_is_found(world: World) -> None:
     assert "have a place that is taken" in text
     assert "9 have another head row than the bundle" in text
     assert f"it has {COUNT - 3} vectors 'head', expected {COUNT - 1}" in text
+    for identifier, lost in (("11", "name"), ("12", "trained"), ("13", "place")):
+        source = {name: value for name, value in world.source(identifier).items() if name != lost}
+        ask("PUT", f"{world.url}/{version}/_doc/{identifier}?refresh=true", source)
+    problems = verify_index(world.address, world.bundle).problems
+    assert "11, 12, 13 do not say their place, name, trained" in problems
     with pytest.raises(IndexMissingError, match="entity-expand index BUNDLE CORPUS"):
         verify_index(f"{world.address}-nothing")
