@@ -105,6 +105,8 @@ class AsyncTritonEncoder(Asking):
 
     async def _seen(self, modality: Modality, inputs: Sequence[EncoderInput]) -> Float32:
         """Return the features (B, D) that the model for a modality gives; the server may lack that of one alone."""
+        if modality not in self._others:  # another call may have found that out meanwhile
+            modality = self._modality
         model = self._others.get(modality, self.model)
         try:
             served = await self._described(model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from entity_expand.bundle.fakes import fake_content
 from entity_expand.bundle.specs import GraphSpec, encoder_spec, graph_file
 from entity_expand.encoder import EncoderInput, OnnxEncoder, open_encoder
 from entity_expand.triton.configuration import RepositorySettings
-from entity_expand.triton.encoder import TritonEncoder
+from entity_expand.triton.encoder import AsyncTritonEncoder, TritonEncoder
 from entity_expand.triton.repository import encoder_content, encoder_models, write_repository
 from entity_expand.types import MODALITIES, Modality
 from servers.triton_node import TritonNode
@@ -103,3 +104,13 @@ def test_what_lacks_a_modality_goes_to_the_model_without_it_if_it_is_served(
     ):
         for _ in range(2):
             np.testing.assert_allclose(encoder.encode(mixed), wanted, rtol=1e-5)
+        first, second = asyncio.run(together(several, encoder.url, INPUTS * 20 + mixed, mixed[2:3]))
+        np.testing.assert_allclose(first[-len(mixed) :], wanted, rtol=1e-5)
+        np.testing.assert_allclose(second, wanted[2:3], rtol=1e-5)
+
+
+async def together(bundle: Bundle, where: str, *calls: list[EncoderInput]) -> list[np.ndarray]:
+    """Encode by calls that share an encoder which does not know yet what the server lacks."""
+    async with AsyncTritonEncoder(bundle, where, batch_size=1) as encoder:
+        await encoder.check()
+        return await asyncio.gather(*(encoder.encode(inputs) for inputs in calls))
