@@ -19,6 +19,7 @@ from entity_expand.sending import Again, Failure
 
 REASON_CHARACTERS = 300
 _REJECTED = {"es_rejected_execution_exception", "circuit_breaking_exception"}
+_NO_INDEX = "index_not_found_exception"
 _UNAVAILABLE = {
     "cluster_block_exception",
     "master_not_discovered_exception",
@@ -43,7 +44,8 @@ def incomplete(where: str, status: int, body: Any) -> Failure | None:
     """Find what a successful answer says of parts that failed or were cut off; None when it is whole.
 
     A search that reached only some of the shards, or stopped at its time limit, is answered with 200. Searches that
-    were sent together (_msearch) are answered with one body each.
+    were sent together (_msearch) are answered with one body each, documents that are read together (_mget) with one
+    entry each.
     """
     if not isinstance(body, dict):
         return None
@@ -60,6 +62,10 @@ def incomplete(where: str, status: int, body: Any) -> Failure | None:
             return _failure(where, part.get("status", 500), _types(part), _reason(part, b""))
         if found := incomplete(where, status, part):
             return found
+    for part in body.get("docs") or ():
+        if isinstance(part, dict) and "error" in part:
+            types = _types(part)
+            return _failure(where, 404 if _NO_INDEX in types else 503, types, _reason(part, b""))
     return None
 
 
@@ -67,7 +73,7 @@ def _failure(where: str, status: int, types: set[str], reason: str) -> Failure:
     def made(kind: type[ServerError], advice: str, again: Again = Again.NEVER) -> Failure:
         return Failure(kind(f"{where}: status {status}. {reason} {advice}".strip(), status, reason), again)
 
-    if status == 404 and "index_not_found_exception" in types:
+    if status == 404 and _NO_INDEX in types:
         return Failure(IndexMissingError(f"{where}: there is no such index. {reason}"), Again.NEVER)
     if (status in (403, 429) and "cluster_block_exception" in types) or "flood-stage" in reason:
         return made(ReadOnlyError, "Free disk space on the server, or remove the block from the index.")

@@ -134,6 +134,7 @@ def test_the_servers_own_refusals_become_our_errors(send: Sender, elasticsearch_
 
 
 FLOOD = "index [x] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark, index has read-only-..."
+GONE = {"_id": "1", "error": {"type": "index_not_found_exception", "reason": "no such index [x]"}}
 LASTING: list[tuple[Step, type[StoreError], str]] = [
     (refuse(401, "security_exception", "missing credentials"), AccessError, "missing credentials.* Give an API key"),
     (refuse(403, "security_exception", "action [x] is unauthorized"), AccessError, "unauthorized.*privilege"),
@@ -149,6 +150,7 @@ LASTING: list[tuple[Step, type[StoreError], str]] = [
     (reply(404, {"error": "alias [x] missing", "status": 404}), ServerError, r"alias \[x\] missing"),
     (refuse(408, "timeout"), DeadlineError, "Allow more time"),
     (reply(200, {"timed_out": True}), DeadlineError, "time limit"),
+    (reply(200, {"docs": [GONE]}), IndexMissingError, "no such index"),
     (reply(200, {}, {"X-Elastic-Product": "another"}), ServerError, "not Elasticsearch"),
 ]
 
@@ -164,6 +166,7 @@ def test_lasting_refusals_are_raised_at_once(send: Sender, step: Step, kind: typ
 
 SHARDS = {"total": 4, "failed": 1, "failures": [{"shard": 0, "reason": {"type": "io_exception", "reason": "gone"}}]}
 REJECTED = {"error": {"type": "es_rejected_execution_exception", "reason": "queue full"}, "status": 429}
+UNREAD = {"_id": "1", "error": {"type": "no_shard_available_action_exception", "reason": "no shard"}}
 # What passes: the failure, the error if it does not, and whether it is sent again although the call is not safe.
 PASSING: list[tuple[Step, type[StoreError], bool]] = [
     (refuse(429, "es_rejected_execution_exception"), OverloadedError, True),
@@ -177,6 +180,7 @@ PASSING: list[tuple[Step, type[StoreError], bool]] = [
     (reply(200, {"_shards": SHARDS, "hits": {}}), UnreachableError, False),
     (reply(200, {"responses": [{"hits": {}}, {"hits": {}, "_shards": SHARDS}]}), UnreachableError, False),
     (reply(200, {"responses": [{"hits": {}}, REJECTED]}), OverloadedError, True),
+    (reply(200, {"docs": [{"found": False}, UNREAD]}), UnreachableError, True),
     (reply(200, b'{"hits": '), UnreachableError, False),
     (reply(200, b"\xff\xfe"), UnreachableError, False),
     (truncate, UnreachableError, False),
