@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from entity_expand.errors import EntityExpandError
 from entity_expand.renaming import put
 
 _BLOCK = 1 << 20
+_numbers = itertools.count(1)
 
 
 def sync(path: Path) -> None:
@@ -31,13 +33,14 @@ def sync(path: Path) -> None:
 
 @contextlib.contextmanager
 def _beside(path: Path, folder: bool) -> Iterator[Path]:
-    """Yield `.NAME.PID.part` beside `path`, made and locked, and remove whatever is there at the end.
+    """Yield `.NAME.PID-N.part` beside `path`, made and locked, and remove whatever is there at the end.
 
-    What dead processes left behind under such names is removed first.
+    N is another each time, so that threads do not meet. What dead processes left behind under such names is removed
+    first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{next(_numbers)}.part")
     _remove(beside)
     beside.mkdir() if folder else beside.touch()
     descriptor = os.open(beside, os.O_RDONLY)
@@ -58,7 +61,7 @@ def _remove(path: Path) -> None:
 
 
 def _remove_leftovers(path: Path) -> None:
-    pattern = re.compile(rf"\.{re.escape(path.name)}\.([1-9]\d{{0,8}})\.part")
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.([1-9]\d{{0,8}})(-\d+)?\.part")
     for name in os.listdir(path.parent):  # noqa: PTH208 - much faster, and called for every file written
         match = pattern.fullmatch(name)
         if match and not _alive(int(match[1])) and not _is_locked(path.with_name(name)):

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -226,7 +227,7 @@ def test_a_kill_while_a_folder_is_filled(tmp_path: Path, older: bool) -> None:
             (beside / "half").touch()
             die()"""
     killed = killed_in(tmp_path, body)
-    assert f".it.{killed}.part" in names(tmp_path)
+    assert f".it.{killed}-1.part" in names(tmp_path)
     assert settle(tmp_path / "it").exists() == older
     if older:
         assert content_of(tmp_path / "it") == "older"
@@ -244,7 +245,7 @@ def test_a_kill_between_the_two_renames(tmp_path: Path) -> None:
         with files.new_folder(path) as beside:
             (beside / "half").touch()"""
     killed = killed_in(tmp_path, body)
-    assert names(tmp_path) == [f".it.{killed}.part", ".it.old"]
+    assert names(tmp_path) == [f".it.{killed}-1.part", ".it.old"]
     assert content_of(settle(tmp_path / "it")) == "older"
     fill(tmp_path / "it", "newer")
     assert names(tmp_path) == ["it"]
@@ -261,7 +262,7 @@ def test_a_kill_before_the_older_one_is_removed(tmp_path: Path, way: str) -> Non
             (beside / "inner" / "file").write_text("newer")"""
     killed = killed_in(tmp_path, body)
     assert content_of(settle(tmp_path / "it")) == "newer"
-    assert content_of(tmp_path / f".it.{killed}.part") == "older"
+    assert content_of(tmp_path / f".it.{killed}-1.part") == "older"
     discard(tmp_path / "it")
     assert not settle(tmp_path / "it").exists()
     assert names(tmp_path) == []
@@ -274,10 +275,10 @@ def test_a_kill_while_a_file_is_written(tmp_path: Path) -> None:
             beside.write_text("half")
             die()"""
     killed = killed_in(tmp_path, body)
-    assert names(tmp_path) == [f".it.{killed}.part", "it"]
+    assert names(tmp_path) == [f".it.{killed}-1.part", "it"]
     assert (tmp_path / "it").read_text() == "older"
     write_text(tmp_path / "other", "")
-    assert f".it.{killed}.part" in names(tmp_path)
+    assert f".it.{killed}-1.part" in names(tmp_path)
     write_text(tmp_path / "it", "newer")
     assert names(tmp_path) == ["it", "other"]
 
@@ -292,12 +293,14 @@ def running() -> Iterator[int]:
 
 def test_only_leftovers_of_dead_processes_are_removed(tmp_path: Path, dead: int, running: int) -> None:
     kept = [f".it.{running}.part", f".it.more.{dead}.part", f".other.{dead}.part", f".it.{dead}.parts", ".it.x.part"]
-    kept += [f".it.0{dead}.part", f"it.{dead}.part", f".it.{dead}0000000000.part"]
+    kept += [f".it.0{dead}.part", f"it.{dead}.part", f".it.{dead}0000000000.part", f".it.{dead}-.part"]
+    kept += [f".it.{running}-1.part", f".it.{dead}-x.part"]
     for name in kept:
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").touch()
-    (tmp_path / f".it.{dead}.part").mkdir()
-    (tmp_path / f".it.{dead}.part" / "file").touch()
+    for name in (f".it.{dead}.part", f".it.{dead}-12.part"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
     fill(tmp_path / "it", "new")
     assert names(tmp_path) == sorted(["it", *kept])
 
@@ -313,6 +316,22 @@ def test_what_is_locked_is_not_removed_whatever_its_number(tmp_path: Path, dead:
     os.close(descriptor)
     fill(tmp_path / "it", "new")
     assert names(tmp_path) == ["it"]
+
+
+def test_threads_that_write_the_same_do_not_meet(tmp_path: Path) -> None:
+    together = threading.Barrier(8)
+
+    def write(number: int) -> None:
+        together.wait(20)
+        for _ in range(20):
+            write_text(tmp_path / "file", str(number) * 1000)
+            fill(tmp_path / "it", str(number))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(write, range(8)))
+    assert names(tmp_path) == ["file", "it"]
+    assert (tmp_path / "file").read_text() in {str(number) * 1000 for number in range(8)}
+    assert content_of(tmp_path / "it") in {str(number) for number in range(8)}
 
 
 def test_what_is_being_written_is_locked(tmp_path: Path) -> None:
