@@ -219,4 +219,4 @@ class Expander:
 
 
 def _steps(query: ExpandQuery, reader: Reader) -> Steps[Expansion]:
-    return expansion(query, reader.facts, reader.whole(settings_of(query).both_directions))
+    return (yield from expansion(query, reader.facts, reader.whole(settings_of(query).both_directions)))

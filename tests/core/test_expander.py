@@ -1,12 +1,22 @@
 """`Expander`: how seeds are read, what comes back, and what is refused."""
 
+import asyncio
 import threading
 from pathlib import Path
 
 import pytest
 
 import entity_expand
-from entity_expand import AmbiguousSeedError, Expander, ExpandSettings, QueryError, SearchSettings, UnknownSeedError
+from entity_expand import (
+    AmbiguousSeedError,
+    AsyncExpander,
+    Expander,
+    ExpandQuery,
+    ExpandSettings,
+    QueryError,
+    SearchSettings,
+    UnknownSeedError,
+)
 from entity_expand.bundle import Bundle
 from entity_expand.bundle.fakes import fake_bundle
 from entity_expand.corpus import Corpus, OwnRow, write_corpus
@@ -94,6 +104,20 @@ def test_an_ambiguous_seed_lists_its_readings(expander) -> None:
 def test_what_cannot_be_answered_is_refused(expander, seeds, size, exclude) -> None:
     with pytest.raises(QueryError):
         expander.expand(seeds, size, exclude=exclude)
+
+
+def test_one_query_that_cannot_be_answered_leaves_the_others(expander, index) -> None:
+    wrong = ExpandQuery(["1"], settings=ExpandSettings(space="features"), rerank=True)
+    queries = [ExpandQuery(["0"], 5), wrong]
+
+    async def awaited():
+        async with await AsyncExpander.open(index) as opened:
+            return await opened.expand_many(queries, return_errors=True)
+
+    for found in (expander.expand_many(queries, return_errors=True), asyncio.run(awaited())):
+        assert found[0] == expander.expand(["0"], 5) and isinstance(found[1], QueryError)
+    with pytest.raises(QueryError, match="ranked again"):
+        expander.expand_many(queries)
 
 
 def test_excluded_entities_do_not_come_back(expander) -> None:

@@ -197,6 +197,9 @@ def test_a_batch_is_one_by_one(client: TestClient) -> None:
     assert found[1] == found[4] == client.post("/v1/expand", json=good).json()
     assert [each.get("type", "").rpartition(":")[2] for each in found] == ["unknown-seed", "", "query", "picture", ""]
     assert len(BatchAnswer.model_validate(response.json()).results) == 5
+    flat = {"seeds": ["0"], "settings": {"space": "features"}, "rerank": True}
+    found = client.post("/v1/expand/batch", json={"queries": [good, flat]}).json()["results"]
+    assert "results" in found[0] and "ranked again" in found[1]["detail"]
 
 
 def test_a_batch_has_a_limit(client: TestClient) -> None:
