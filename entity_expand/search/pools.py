@@ -10,6 +10,7 @@ sentences hold the members. The search is the same over all of them:
 
 from __future__ import annotations
 
+import copy
 from typing import Any, Protocol
 
 import numpy as np
@@ -126,6 +127,12 @@ class TablePool(_StoredPool):
         self._describe(rows.deviation, rows.log_offset, table.diagonal(), vocabulary)
         self._table = table
         self._both_directions = both_directions
+
+    def weighed(self, both_directions: float) -> TablePool:
+        """Return the same entities with another λ; what does not depend on it is shared."""
+        other = copy.copy(self)
+        other._both_directions = both_directions
+        return other
 
     def known(self, places: Int64) -> bool:
         """Return True: all numbers are at hand."""

@@ -109,7 +109,7 @@ class MemoryStore:
         self._words = Words(version / WORDS, count) if (version / WORDS).exists() else None
         self._lock = threading.Lock()
         self._known: Facts | None = None
-        self._pools: dict[float, Pool] = {}
+        self._pool: TablePool | None = None
 
     @classmethod
     def open(cls, path: Path | str) -> MemoryStore:
@@ -148,10 +148,9 @@ class MemoryStore:
         if self._table is None:
             return None
         with self._lock:
-            if both_directions not in self._pools:
-                pool = TablePool(self._table, self._rows, self.meta.vocabulary, both_directions)
-                self._pools[both_directions] = pool
-            return self._pools[both_directions]
+            if self._pool is None:
+                self._pool = TablePool(self._table, self._rows, self.meta.vocabulary)
+            return self._pool.weighed(both_directions)
 
     def answer(self, requests: Sequence[Request[Any]]) -> list[Any]:
         """Return the answers to requests, one after the other."""

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import entity_expand
@@ -104,6 +105,15 @@ def test_an_ambiguous_seed_lists_its_readings(expander) -> None:
 def test_what_cannot_be_answered_is_refused(expander, seeds, size, exclude) -> None:
     with pytest.raises(QueryError):
         expander.expand(seeds, size, exclude=exclude)
+
+
+def test_the_weight_of_a_query_costs_no_memory(expander) -> None:
+    one, other = expander.store.whole(0.25), expander.store.whole(0.5)
+    assert one.log_own is other.log_own and one.log_mean is other.log_mean
+    places = np.array([4])
+    given, taken = expander.store.whole(0.0).gains(places), expander.store._table[:, places].T
+    np.testing.assert_array_equal(one.gains(places), given + 0.25 * taken)
+    np.testing.assert_array_equal(other.gains(places), given + 0.5 * taken)
 
 
 def test_one_query_that_cannot_be_answered_leaves_the_others(expander, index) -> None:
