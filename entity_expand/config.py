@@ -13,6 +13,7 @@ import math
 import tomllib
 import types
 from collections.abc import Mapping
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -106,6 +107,16 @@ def check(settings: Any) -> None:
         for number in value if isinstance(value, tuple) else (value,):
             if number is not None:
                 _check_range(field.name, number, low, high)
+
+
+def is_whole(value: object, low: int) -> bool:
+    """Return whether a value is a whole number of at least `low`; True and False are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= low
+
+
+def is_number(value: object, low: float = 0.0) -> bool:
+    """Return whether a value is a finite number of at least `low`; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and float(value) >= low
 
 
 def _check_range(name: str, number: Any, low: float | None, high: float | None) -> None:

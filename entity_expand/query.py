@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, get_args
 
+from entity_expand.config import is_number, is_whole
 from entity_expand.errors import QueryError
 from entity_expand.inputs.marks import read_marks
 from entity_expand.search.plan import ExpandSettings
@@ -82,6 +82,11 @@ def _lowered(text: str) -> str:
     return text.replace("İ", "I").lower().replace("ς", "σ")
 
 
+def _is_list(value: object) -> bool:
+    """Return whether a value has members that are not the characters of a text."""
+    return isinstance(value, Collection) and not isinstance(value, (str, bytes))
+
+
 class ExpandOptions(TypedDict, total=False):
     """What `ExpandQuery` takes beside seeds and size, by name; see there."""
 
@@ -112,7 +117,8 @@ class ExpandQuery:
         rerank: Whether the list is ranked again at the end; None: as the strategy or the settings say.
 
     Raises:
-        QueryError: No seed, too many, a size out of range, weights that do not fit, or an unknown strategy or modality.
+        QueryError: No seed, too many, a size out of range, weights that do not fit, an unknown strategy or modality, or
+            something of another type.
     """
 
     seeds: Sequence[str | NewSeed]
@@ -128,13 +134,15 @@ class ExpandQuery:
 
     def __post_init__(self) -> None:
         seeds, size = self.seeds, self.size
-        if isinstance(seeds, str) or not 1 <= len(seeds) <= MOST_SEEDS or not 1 <= size <= MOST_RESULTS:
+        if not _is_list(seeds) or not 1 <= len(seeds) <= MOST_SEEDS or not is_whole(size, 1) or size > MOST_RESULTS:
             raise QueryError(
                 f"An expansion takes a list of 1 to {MOST_SEEDS:,} seeds and a size of 1 to {MOST_RESULTS:,}; "
-                f"got {seeds if isinstance(seeds, str) else len(seeds)!r} and {size}."
+                f"got {f'{len(seeds):,} seeds' if _is_list(seeds) else repr(seeds)[:40]} and {size!r}."
             )
-        if isinstance(self.negative, str) or len(self.negative) > MOST_SEEDS:
+        if not _is_list(self.negative) or len(self.negative) > MOST_SEEDS:
             raise QueryError(f"The negatives are a list of at most {MOST_SEEDS:,} seeds.")
+        if not _is_list(self.exclude):
+            raise QueryError(f"What is excluded is a list of ids or names, not {repr(self.exclude)[:40]}.")
         for name in (*seeds, *self.negative, *self.exclude):
             if not isinstance(name, NewSeed) and (not isinstance(name, str) or len(name) > _LONGEST_NAME):
                 raise QueryError(f"A seed is a text of at most {_LONGEST_NAME:,} characters, not {str(name)[:40]!r}.")
@@ -145,9 +153,14 @@ class ExpandQuery:
     def _check_choices(self) -> None:
         weights, count = self.weights, len(self.seeds)
         if weights is not None:
-            good = len(weights) == count and all(weight > 0 and math.isfinite(weight) for weight in weights)
-            if not good:
-                raise QueryError(f"weights must be {count} positive numbers, one per seed; got {list(weights)[:20]}.")
+            good = _is_list(weights) and len(weights) == count
+            if not good or not all(is_number(weight) and weight > 0 for weight in weights):
+                shown = list(weights)[:20] if _is_list(weights) else weights
+                raise QueryError(f"weights must be {count} positive numbers, one per seed; got {shown!r}.")
+        for name, kind in (("filter", Filter), ("settings", ExpandSettings)):
+            given = getattr(self, name)
+            if given is not None and not isinstance(given, kind):
+                raise QueryError(f"{name} must be of the type {kind.__name__}; got {repr(given)[:40]}.")
         if self.strategy is not None and self.strategy not in STRATEGIES:
             raise QueryError(f"strategy must be one of {', '.join(STRATEGIES)}; got {self.strategy!r}.")
         if self.modality is not None and self.modality not in MODALITIES:

@@ -7,13 +7,13 @@ weights. Of whom a channel knows nothing, z is 0.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
+from entity_expand.config import is_number
 from entity_expand.errors import ConfigError
 from entity_expand.types import Float64
 
@@ -42,7 +42,7 @@ class ChannelWeights:
 
     def __post_init__(self) -> None:
         values = [getattr(self, name) for name in CHANNELS]
-        if not all(math.isfinite(value) and value >= 0 for value in values) or not any(values):
+        if not all(is_number(value) for value in values) or not any(values):
             raise ConfigError(f"The weights of channels are at least 0, and one of them is more; got {self}.")
 
     def counting(self) -> dict[Channel, float]:

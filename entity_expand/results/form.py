@@ -44,7 +44,7 @@ def query_form(query: ExpandQuery) -> dict[str, Any]:
     """
     return {
         "seeds": [_asked(seed) for seed in query.seeds],
-        "size": query.size,
+        "size": int(query.size),
         "exclude": list(query.exclude),
         "filter": None if query.filter is None else _filter_form(query.filter),
         "settings": None if query.settings is None else to_mapping(query.settings),

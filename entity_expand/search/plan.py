@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 
 from entity_expand.channels.fusion import ChannelWeights
+from entity_expand.config import is_number, is_whole
 from entity_expand.errors import ConfigError, QueryError
 from entity_expand.search.growth import Growth, Ranking, Space
 from entity_expand.search.pools import Pool
@@ -50,10 +51,13 @@ class ExpandSettings:
     def __post_init__(self) -> None:
         if self.space not in ("heads", "features"):
             raise ConfigError(f"space must be 'heads' or 'features', not {self.space!r}.")
-        if not 0 <= self.both_directions < float("inf"):
-            raise ConfigError(f"both_directions must be a number of at least 0, not {self.both_directions}.")
-        if self.pool_size < 1 or (self.max_fetches is not None and self.max_fetches < 1):
-            raise ConfigError(f"pool_size and max_fetches must be at least 1: {self.pool_size}, {self.max_fetches}.")
+        if not is_number(self.both_directions):
+            raise ConfigError(f"both_directions must be a number of at least 0, not {self.both_directions!r}.")
+        if not is_whole(self.pool_size, 1) or (self.max_fetches is not None and not is_whole(self.max_fetches, 1)):
+            raise ConfigError(
+                f"pool_size and max_fetches must be whole numbers of at least 1: {self.pool_size!r}, "
+                f"{self.max_fetches!r}."
+            )
 
 
 def space_of(settings: ExpandSettings, facts: Facts) -> Space:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from entity_expand.config import is_number, is_whole
 from entity_expand.errors import ConfigError, QueryError
 from entity_expand.search.pools import Pool
 from entity_expand.seeds.gains import gain_between, mean_gain
@@ -47,13 +48,19 @@ class SearchSettings:
     compatible_seeds: int | None = None
 
     def __post_init__(self) -> None:
-        if self.window < 1 or self.window_step < 1 or self.window_growth < 0 or self.rank_weight < 0:
+        windows = is_whole(self.window, 1) and is_whole(self.window_step, 1)
+        if not windows or not is_number(self.window_growth) or not is_number(self.rank_weight):
             raise ConfigError(
-                "window and window_step must be at least 1, window_growth and rank_weight at least 0; "
-                f"got {self.window}, {self.window_step}, {self.window_growth}, {self.rank_weight}."
+                "window and window_step must be whole numbers of at least 1, window_growth and rank_weight finite "
+                f"numbers of at least 0; got {self.window!r}, {self.window_step!r}, {self.window_growth!r}, "
+                f"{self.rank_weight!r}."
             )
-        if not 0.0 <= self.member_weight <= 1.0:
-            raise ConfigError(f"member_weight must be from 0 to 1; got {self.member_weight}.")
+        if not is_number(self.member_weight) or self.member_weight > 1:
+            raise ConfigError(f"member_weight must be from 0 to 1; got {self.member_weight!r}.")
+        if self.compatible_seeds is not None and not is_whole(self.compatible_seeds, 0):
+            raise ConfigError(
+                f"compatible_seeds must be a whole number of at least 0, or None; got {self.compatible_seeds!r}."
+            )
 
     def window_at(self, joined: int) -> int:
         """Return how many candidates are examined once `joined` entities have joined the seeds."""

@@ -16,6 +16,7 @@ from entity_expand.channels.fusion import Channel
 from entity_expand.search.frame import PairFrame
 from entity_expand.search.pools import Pool
 from entity_expand.search.scoring import EntityRows
+from entity_expand.stores.filters import Filter as Filter
 from entity_expand.types import Entity, Float64, Int64, Modality
 
 T = TypeVar("T")
@@ -135,21 +136,6 @@ class Facts:
     channels: frozenset[Channel] = frozenset()
     parts: Mapping[Modality, Facts] = field(default_factory=dict)
     fitted: Fitted | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which entities may be results. All that is given must hold; seeds are exempt.
-
-    Attributes:
-        attributes: Key -> values, one of which the entity has under that key.
-        name_prefix: What a name or an alias begins with, without regard to case and accents.
-        query: A query in the search server's own language; the embedded store refuses it.
-    """
-
-    attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    name_prefix: str | None = None
-    query: Mapping[str, Any] | None = None
 
 
 class Request(Generic[T]):

@@ -3,9 +3,10 @@
 import time
 from dataclasses import fields
 
+import numpy as np
 import pytest
 
-from entity_expand import ExpandQuery, NewSeed, QueryError
+from entity_expand import ExpandQuery, Filter, NewSeed, QueryError
 from entity_expand.query import ExpandOptions
 
 
@@ -28,11 +29,52 @@ def test_options_are_all_but_seeds_and_size() -> None:
         {"negative": [7]},
         {"negative": ["x"] * 1001},
         {"exclude": [NewSeed("A [[thing]].")]},
+        {"exclude": "12"},
+        {"exclude": None},
+        {"weights": "12"},
+        {"weights": [True, 1.0]},
+        {"weights": 2.0},
+        {"size": 2.5},
+        {"size": True},
+        {"size": "5"},
+        {"size": float("nan")},
+        {"filter": {"kind": ["k0"]}},
+        {"settings": {"pool_size": 5}},
     ],
 )
 def test_what_makes_no_sense_is_refused(options) -> None:
     with pytest.raises(QueryError):
         ExpandQuery(["a", "b"], **options)
+
+
+@pytest.mark.parametrize("seeds", [None, "ab", b"ab", 7, iter("ab")])
+def test_seeds_are_a_list(seeds) -> None:
+    with pytest.raises(QueryError, match="takes a list of 1 to 1,000 seeds"):
+        ExpandQuery(seeds)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    query = ExpandQuery(np.array(["a", "b"]), np.int64(5), weights=np.array([1.0, 2.0], np.float32))
+    assert query.size == 5 and query.weights[1] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"attributes": {"kind": "k1"}}, "list of values for 'kind', not 'k1'"),
+        ({"attributes": {"kind": 7}}, "list of values for 'kind', not 7"),
+        ({"attributes": {"kind": ["k1", 7]}}, "are texts; some at 'kind'"),
+        ({"attributes": {7: ["k1"]}}, "are texts; some at 7"),
+        ({"attributes": ["kind"]}, "are tables"),
+        ({"attributes": {"kind": ["x"] * 5_000, "half": ["x"] * 5_001}}, "at most 100 keys and 10,000 values"),
+        ({"attributes": {str(n): ["x"] for n in range(101)}}, "at most 100 keys"),
+        ({"name_prefix": 7}, "is a text, not 7"),
+        ({"query": "kind:k1"}, "are tables"),
+    ],
+)
+def test_a_filter_that_makes_no_sense_is_refused(wrong, said) -> None:
+    with pytest.raises(QueryError, match=said):
+        Filter(**wrong)
 
 
 @pytest.mark.parametrize(

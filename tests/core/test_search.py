@@ -237,14 +237,40 @@ def test_arguments_are_not_changed(world) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"window": 0}, {"window_step": 0}, {"window_growth": -1}, {"rank_weight": -1}, {"member_weight": 2}]
+    "wrong",
+    [
+        {"window": 0},
+        {"window": 1.5},
+        {"window_step": 0},
+        {"window_step": True},
+        {"window_growth": -1},
+        {"window_growth": float("nan")},
+        {"rank_weight": -1},
+        {"rank_weight": float("inf")},
+        {"member_weight": 2},
+        {"member_weight": "1"},
+        {"compatible_seeds": -1},
+        {"compatible_seeds": 1.0},
+    ],
 )
 def test_settings_out_of_range_are_refused(wrong: dict) -> None:
     with pytest.raises(ConfigError):
         SearchSettings(**wrong)
 
 
-@pytest.mark.parametrize("wrong", [{"space": "x"}, {"both_directions": -1}, {"pool_size": 0}, {"max_fetches": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"space": "x"},
+        {"both_directions": -1},
+        {"both_directions": float("nan")},
+        {"both_directions": "1"},
+        {"pool_size": 0},
+        {"pool_size": 10.5},
+        {"max_fetches": 0},
+        {"max_fetches": 1.5},
+    ],
+)
 def test_expansion_settings_out_of_range_are_refused(wrong: dict) -> None:
     with pytest.raises(ConfigError):
         ExpandSettings(**wrong)
