@@ -15,7 +15,7 @@ import types
 from collections.abc import Mapping
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeGuard, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from entity_expand.errors import ConfigError
 from entity_expand.files import read_capped
@@ -109,12 +109,12 @@ def check(settings: Any) -> None:
                 _check_range(field.name, number, low, high)
 
 
-def is_whole(value: object, low: int) -> bool:
+def is_whole(value: object, low: int) -> TypeGuard[int]:
     """Return whether a value is a whole number of at least `low`; True and False are none."""
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= low
 
 
-def is_number(value: object, low: float = 0.0) -> bool:
+def is_number(value: object, low: float = 0.0) -> TypeGuard[float]:
     """Return whether a value is a finite number of at least `low`; True and False are none."""
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and float(value) >= low
 

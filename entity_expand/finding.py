@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from entity_expand.config import is_whole
+from entity_expand.errors import QueryError
 from entity_expand.stores.base import Describe, Find, Lookup, Record, Steps, ask
 from entity_expand.types import Entity
 
@@ -15,7 +17,13 @@ def lookup(text: str) -> Steps[list[Record]]:
 
 
 def find(prefix: str, limit: int) -> Steps[list[Record]]:
-    """Return entities of which a name or an alias begins with `prefix`, in the order of `Find`."""
+    """Return entities of which a name or an alias begins with `prefix`, in the order of `Find`.
+
+    Raises:
+        QueryError: The limit is no whole number of at least 1.
+    """
+    if not is_whole(limit, 1):
+        raise QueryError(f"The limit of entities to find is a whole number of at least 1, not {limit!r}.")
     positions = yield from ask(Find(prefix, limit))
     return (yield from ask(Describe(positions)))
 

@@ -12,7 +12,7 @@ from entity_expand.errors import QueryError
 from entity_expand.inputs.marks import read_marks
 from entity_expand.search.plan import ExpandSettings
 from entity_expand.stores.base import Filter
-from entity_expand.types import MODALITIES, Modality
+from entity_expand.types import MODALITIES, SURROGATES, Modality
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -37,7 +37,7 @@ class NewSeed:
         name: What it is called in the results; "" for the marked mention.
 
     Raises:
-        QueryError: Neither a text nor a picture, or a text that is too long.
+        QueryError: Neither a text nor a picture, or a text that is too long or that UTF-8 cannot hold.
     """
 
     text: str = ""
@@ -51,6 +51,8 @@ class NewSeed:
             raise QueryError(
                 f"The text of a new seed has at most {_LONGEST_TEXT:,} characters, not {len(self.text):,}."
             )
+        if SURROGATES.search(self.text) or SURROGATES.search(self.name):
+            raise QueryError("The text and the name of a new seed have characters that UTF-8 cannot hold.")
         if not self.text.strip() and self.image is None:
             raise QueryError("A new seed needs a text, a picture or both.")
 

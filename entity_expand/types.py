@@ -6,6 +6,7 @@ width, W width of a stored row, S seeds, K candidates, B batch, L tokens, P pict
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -24,6 +25,8 @@ AnyArray: TypeAlias = npt.NDArray[Any]
 
 Modality: TypeAlias = Literal["both", "text", "picture"]
 MODALITIES: tuple[Modality, ...] = ("both", "text", "picture")
+SURROGATES = re.compile("[\ud800-\udfff]")
+"""Characters that a text may have, as one decoded from a command line, and that UTF-8 cannot hold."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,12 +80,12 @@ def _read(file: Path) -> dict[str, dict[str, str]]:
     from entity_expand.errors import ConfigError
 
     found = {}
-    with file.open(encoding="utf-8") as lines:
+    with file.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = json.loads(line.decode())
                 identifier, attributes = row["id"], row["attributes"]
             except (ValueError, KeyError, TypeError, RecursionError):
                 identifier, attributes = None, None

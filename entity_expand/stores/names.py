@@ -17,7 +17,7 @@ import numpy as np
 from entity_expand.errors import StoreError
 from entity_expand.stores.base import Evidence, Filter, Record
 from entity_expand.stores.facets import FACETED, Facet, facets_of
-from entity_expand.types import Entity, Int64
+from entity_expand.types import SURROGATES, Entity, Int64
 
 _SCHEMA = """
 CREATE TABLE entity (
@@ -84,7 +84,7 @@ class Names:
     def _all(self, query: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
         try:
             with self._lock:
-                return self._connection.execute(query, tuple(parameters)).fetchall()
+                return self._connection.execute(query, tuple(map(_bound, parameters))).fetchall()
         except sqlite3.Error as problem:
             raise StoreError(f"{self._path} cannot be read: {problem}. Build the index again.") from problem
 
@@ -156,6 +156,13 @@ class Names:
         """Close the file."""
         with self._lock:
             self._connection.close()
+
+
+def _bound(value: object) -> object:
+    """Return a parameter as SQLite takes it: a text that UTF-8 cannot hold as bytes, which equal no text."""
+    if isinstance(value, str) and SURROGATES.search(value):
+        return value.encode("utf-8", "surrogatepass")
+    return value
 
 
 class StoredEvidence(Sequence[Evidence]):

@@ -116,7 +116,9 @@ def test_whoever_asks_for_more_than_there_is_gets_all(store, table) -> None:
 FILTERS = [
     (Filter(attributes={"kind": ["k1"]}), {n for n in range(COUNT) if n % 3 == 1}),
     (Filter(attributes={"kind": ["k0", "k2"], "half": ["low"]}), {n for n in range(30) if n % 3 != 1}),
+    (Filter(attributes={"kind": ["\ud800", "k1"]}), {n for n in range(COUNT) if n % 3 == 1}),
     (Filter(attributes={"kind": []}), set()),
+    (Filter(name_prefix="\ud800"), set()),
     (Filter(attributes={"description": ["none has this"]}), set()),
     (Filter(name_prefix="PLACE 1"), {1, *range(10, 20)}),
     (Filter(name_prefix="mork"), {62}),
@@ -146,7 +148,13 @@ def test_without_a_filter_all_match(store) -> None:
 def test_texts_stand_for_ids_before_names(store) -> None:
     by_id = {"7": 7, "a": 60, "b": 61, "c": 62, "place 7": 63}
     by_name = {"place  8": (8,), "P-12": (12,), "the 3TH": (3,), "mercury": (60, 61), "are nord": (62,), "MORKO": (62,)}
-    neither = {"": (), "Plac 8": (), "k1": (), "Place 7": (7,)}  # the last is an id but for its capital letter
+    neither = {
+        "": (),
+        "\ud800": (),
+        "Plac 8": (),
+        "k1": (),
+        "Place 7": (7,),
+    }  # the last is an id but for its capital letter
     texts = (*by_id, *by_name, *neither, "7")
     found, again = store.begin().answer([Lookup(texts), Lookup(("mercury",))])
     assert found == (*((place,) for place in by_id.values()), *by_name.values(), *neither.values(), (7,))

@@ -1,10 +1,12 @@
 """The command line's border: errors become one line."""
 
 import sys
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from entity_expand import StoreError, cli
+from entity_expand import ConfigError, StoreError, cli
 
 
 @pytest.mark.parametrize("error", [StoreError("no index here"), PermissionError(13, "Permission denied", "index")])
@@ -19,6 +21,15 @@ def test_errors_become_one_line(error, monkeypatch, capsys) -> None:
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("entity-expand: ")
+
+
+@pytest.mark.parametrize(
+    "line", [b'{"id": "\xff", "attributes": {}}', b"\xff\xfe{}", b"[]", b'{"id": 7}', b"[" * 10_000]
+)
+def test_attributes_that_cannot_be_read_are_one_line(line: bytes, tmp_path: Path) -> None:
+    (tmp_path / "rows").write_bytes(b'{"id": "1", "attributes": {}}\n\n' + line)
+    found = CliRunner().invoke(cli.group, ["index", "attributes", "http://127.0.0.1:9/x", str(tmp_path / "rows")])
+    assert isinstance(found.exception, ConfigError) and "rows, line 3: expected" in str(found.exception)
 
 
 def test_help_lists_the_commands_without_loading_them(monkeypatch, capsys) -> None:

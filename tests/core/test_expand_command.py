@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from contract.world import World, make_world
-from entity_expand import Expander, ExpandSettings, Expansion, Filter, QueryError
+from entity_expand import Expander, ExpandSettings, Expansion, Filter, QueryError, UnknownSeedError
 from entity_expand.cli import group
 from entity_expand.cli.options import _STRATEGIES
 from entity_expand.query import STRATEGIES
@@ -60,6 +60,8 @@ def test_options_ask_for_what_they_say(world, options, same) -> None:
         ([], QueryError, "1 to 1,000 seeds"),
         (["0", "--new-seed", "The [[okapi]].", ""], QueryError, "with the bundle"),
         (["0", "--weight", "1", "--weight", "2"], QueryError, "one per seed"),
+        (["\udcff"], UnknownSeedError, r"No entity has the id, name or alias '\\udcff'"),
+        (["0", "--new-seed", "The [[\udcff]].", ""], QueryError, "UTF-8"),
         (["0", "--space", "features", "--rerank"], QueryError, "robabilities"),
     ],
 )

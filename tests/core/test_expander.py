@@ -130,6 +130,12 @@ def test_one_query_that_cannot_be_answered_leaves_the_others(expander, index) ->
         expander.expand_many(queries)
 
 
+@pytest.mark.parametrize("limit", [0, -1, 2.5, True])
+def test_a_limit_is_a_whole_number(expander, limit) -> None:
+    with pytest.raises(QueryError, match="at least 1"):
+        expander.find("place", limit)
+
+
 def test_excluded_entities_do_not_come_back(expander) -> None:
     first = expander.expand(["0", "3"], 5)
     without = expander.expand(["0", "3"], 60, exclude=first.ids)

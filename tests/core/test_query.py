@@ -104,7 +104,9 @@ def test_a_new_seed_is_called_by_its_name_or_its_mention() -> None:
     assert NewSeed(image=b"x").called == ""
 
 
-@pytest.mark.parametrize("arguments", [{}, {"text": " "}, {"text": "x" * 100_001}, {"text": "a", "name": "x" * 1001}])
+@pytest.mark.parametrize(
+    "arguments", [{}, {"text": " "}, {"text": "x" * 100_001}, {"text": "a", "name": "x" * 1001}, {"text": "\ud800"}]
+)
 def test_an_empty_or_huge_new_seed_is_refused(arguments) -> None:
     with pytest.raises(QueryError):
         NewSeed(**arguments)
