@@ -14,7 +14,10 @@ KEY_VARIABLE = "ENTITY_EXPAND_SERVICE_API_KEY"
 
 def is_service(text: str) -> bool:
     """Say whether a text is the address of a service: that of a server without the name of an index."""
-    return is_address(text) and not urlsplit(text.replace("@", "")).path.strip("/")
+    try:
+        return is_address(text) and not urlsplit(text.replace("@", "")).path.strip("/")
+    except ValueError:  # whoever takes the address apart says what is wrong with it
+        return True
 
 
 def parse_service(text: str) -> Address:

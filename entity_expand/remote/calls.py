@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote, urlencode
 
+from entity_expand.config import is_whole
 from entity_expand.errors import ExpansionError, QueryError, ServerError
 from entity_expand.explain.about import Explanation, SetExplanation
 from entity_expand.explain.reading import read_explanation, read_set_explanation
@@ -20,12 +21,12 @@ from entity_expand.types import Entity
 T = TypeVar("T")
 Calls: TypeAlias = Generator[Asked, Any, T]
 
-_TOGETHER = 16
+MOST_TOGETHER = 16
 Found: TypeAlias = Expansion | QueryError
 
 
-def greet(where: str) -> Calls[None]:
-    """See that there is a service.
+def greet(where: str) -> Calls[int]:
+    """See that there is a service, and return how many expansions to ask it for together.
 
     Raises:
         ServerError: There is another.
@@ -33,18 +34,22 @@ def greet(where: str) -> Calls[None]:
     facts = yield Asked("/v1/index")
     if not isinstance(facts, dict) or not {"entities", "strategies", "limits"} <= facts.keys():
         raise ServerError(f"{where} answers, but not as a service of entity-expand does.")
+    most = facts["limits"].get("batch") if isinstance(facts["limits"], dict) else None
+    return min(MOST_TOGETHER, most) if is_whole(most, 1) else MOST_TOGETHER
 
 
-def expansions(queries: Sequence[ExpandQuery], keep_errors: bool, where: str) -> Calls[list[Found]]:
-    """Ask for expansions: one alone, several some at a time.
+def expansions(
+    queries: Sequence[ExpandQuery], keep_errors: bool, where: str, together: int = MOST_TOGETHER
+) -> Calls[list[Found]]:
+    """Ask for expansions: one alone, several up to `together` at a time.
 
     Raises:
         QueryError: A query cannot be answered, unless such errors are kept in the places of results.
         ServerError: The answer is of another form.
     """
     found: list[Found] = []
-    for start in range(0, len(queries), _TOGETHER):
-        part = queries[start : start + _TOGETHER]
+    for start in range(0, len(queries), together):
+        part = queries[start : start + together]
         found += yield from (_one(part[0], where) if len(queries) == 1 else _several(part, where))
         wrong = next((each for each in found[start:] if isinstance(each, QueryError)), None)
         if wrong is not None and not keep_errors:
@@ -63,7 +68,15 @@ def _one(query: ExpandQuery, where: str) -> Calls[list[Found]]:
 def _several(queries: Sequence[ExpandQuery], where: str) -> Calls[list[Found]]:
     forms = [_form(query) for query in queries]
     good = [(form, query) for form, query in zip(forms, queries, strict=True) if not isinstance(form, QueryError)]
-    content = (yield Asked("/v1/expand/batch", {"queries": [form for form, _ in good]})) if good else {"results": []}
+    content: Any = {"results": []}
+    if good:
+        try:
+            content = yield Asked("/v1/expand/batch", {"queries": [form for form, _ in good]})
+        except QueryError:  # of one of them, or of all together; which shows when each is asked alone
+            alone = list[Found]()
+            for query in queries:
+                alone += yield from _one(query, where)
+            return alone
     results = content.get("results") if isinstance(content, dict) else None
     if not isinstance(results, list) or len(results) != len(good):
         raise foreign(where, ExpansionError("there is not one result for each query."))
@@ -93,7 +106,7 @@ def entities(where: str, **asked: str | int) -> Calls[list[Entity]]:
     Raises:
         ServerError: The answer is of another form.
     """
-    content = yield Asked(f"/v1/entities?{urlencode(asked)}")
+    content = yield Asked(f"/v1/entities?{urlencode(asked, errors='surrogatepass')}")
     return _checked(lambda: read_entities(content), where)
 
 

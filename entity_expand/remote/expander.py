@@ -86,6 +86,7 @@ class RemoteExpander(Expander):
     def __init__(self, worker: SharedWorker[RemoteConnection]) -> None:
         super().__init__(_Elsewhere(worker.connection.url))
         self._worker = worker
+        self._together = calls.MOST_TOGETHER
         self._fetched = _Pictures()
 
     @classmethod
@@ -107,7 +108,7 @@ class RemoteExpander(Expander):
         known = service_credentials(credentials, parsed, os.environ)
         opened = cls(SharedWorker(lambda: RemoteConnection(parsed, known)))
         try:
-            opened._call(calls.greet(parsed.url), timeout)
+            opened._together = opened._call(calls.greet(parsed.url), timeout)
         except BaseException:
             opened.close()
             raise
@@ -121,7 +122,8 @@ class RemoteExpander(Expander):
     def _run(
         self, queries: Sequence[ExpandQuery], timeout: float | None, keep_errors: bool
     ) -> list[Expansion | QueryError]:
-        found = self._call(calls.expansions(queries, keep_errors, self._worker.connection.url), timeout)
+        asked = calls.expansions(queries, keep_errors, self._worker.connection.url, self._together)
+        found = self._call(asked, timeout)
         return [each if isinstance(each, QueryError) else self._owned(each) for each in found]
 
     def explain(self, expansion: Expansion, which: str | int, *, timeout: float | None = None) -> Explanation:
@@ -171,6 +173,7 @@ class AsyncRemoteExpander(AsyncExpander):
     def __init__(self, connection: RemoteConnection) -> None:
         super().__init__(_AsyncElsewhere(connection.url))
         self._connection = connection
+        self._together = calls.MOST_TOGETHER
         self._fetched = _Pictures()
 
     @classmethod
@@ -181,7 +184,7 @@ class AsyncRemoteExpander(AsyncExpander):
         parsed = parse_service(address)
         opened = cls(RemoteConnection(parsed, service_credentials(credentials, parsed, os.environ)))
         try:
-            await opened._call(calls.greet(parsed.url), timeout)
+            opened._together = await opened._call(calls.greet(parsed.url), timeout)
         except BaseException:
             await opened.close()
             raise
@@ -196,7 +199,8 @@ class AsyncRemoteExpander(AsyncExpander):
         self, queries: Sequence[ExpandQuery], *, return_errors: bool = False, timeout: float | None = None
     ) -> list[Expansion | QueryError]:
         """Expand several sets side by side; as `Expander.expand_many`."""
-        return await self._call(calls.expansions(queries, return_errors, self._connection.url), timeout)
+        asked = calls.expansions(queries, return_errors, self._connection.url, self._together)
+        return await self._call(asked, timeout)
 
     async def explain(self, expansion: Expansion, which: str | int, *, timeout: float | None = None) -> Explanation:
         """Explain why an entity is in an expanded set; as `Expander.explain`."""

@@ -27,8 +27,8 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Expander]:
         yield opened
 
 
-def serving(expander: Expander, keys: ApiKeys | None) -> Iterator[str]:
-    app = create_app(expander, ServeSettings(batch=16), keys)
+def serving(expander: Expander, keys: ApiKeys | None, batch: int = 16) -> Iterator[str]:
+    app = create_app(expander, ServeSettings(batch=batch), keys)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -46,3 +46,8 @@ def url(local: Expander) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def locked_url(local: Expander) -> Iterator[str]:
     yield from serving(local, ApiKeys({"test": KEY}))
+
+
+@pytest.fixture(scope="session")
+def small_url(local: Expander) -> Iterator[str]:
+    yield from serving(local, None, batch=3)

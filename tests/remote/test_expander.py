@@ -79,6 +79,42 @@ def test_many_are_one_by_one(url: str, local: Expander) -> None:
             remote.expand([NewSeed("The [[okapi]] eats leaves.")])
 
 
+@pytest.mark.parametrize(
+    "narrower",
+    [
+        ExpandQuery(["0", ""]),
+        ExpandQuery(["0"], 3, settings=ExpandSettings(pool_size=20_000)),
+        ExpandQuery(["0"], 3, settings=ExpandSettings(search=SearchSettings(compatible_seeds=1))),
+        ExpandQuery(["0"], 1_001),
+        ExpandQuery(["\ud800"], 3),
+    ],
+)
+def test_what_the_service_refuses_is_refused_alone(url: str, local: Expander, narrower: ExpandQuery) -> None:
+    good = ExpandQuery(["3"], 3)
+    right = local.expand_many([good])[0]
+
+    async def awaited():
+        async with await AsyncExpander.open(url) as remote:
+            return await remote.expand_many([good, narrower], return_errors=True)
+
+    with Expander.open(url) as remote:
+        for found in (remote.expand_many([narrower, good], return_errors=True)[::-1], asyncio.run(awaited())):
+            assert found[0] == right and isinstance(found[1], QueryError)
+        with pytest.raises(QueryError):
+            remote.expand_many([good, narrower])
+
+
+def test_no_more_are_asked_together_than_the_service_takes(small_url: str, local: Expander) -> None:
+    queries = [ExpandQuery([str(n)], 3) for n in range(7)]
+
+    async def awaited():
+        async with await AsyncExpander.open(small_url) as remote:
+            return await remote.expand_many(queries)
+
+    with Expander.open(small_url) as remote:
+        assert remote.expand_many(queries) == local.expand_many(queries) == asyncio.run(awaited())
+
+
 def test_explanations_are_those_of_the_index(url: str, local: Expander) -> None:
     right = local.expand(["3", "6"], 5, negative=["4"])
     with Expander.open(url) as remote:
@@ -96,6 +132,7 @@ def test_entities_are_found_and_looked_up(url: str, local: Expander) -> None:
         assert remote.lookup("mercury") == local.lookup("mercury")
         assert [each.id for each in remote.lookup("mercury")] == ["a", "b"]
         assert remote.lookup("nobody") == local.lookup("nobody") == []
+        assert remote.lookup("\ud800") == local.lookup("\ud800") == remote.find("\ud800") == local.find("\ud800") == []
 
 
 def test_pictures_are_fetched(url: str, local: Expander) -> None:
@@ -176,12 +213,26 @@ def test_addresses_without_an_index_are_services(text: str, service: bool) -> No
 
 
 @pytest.mark.parametrize(
-    "text", ["http://", "http://host:x", "http://host?q", "http://host#f", "http://h ost", "http://u:secret@host"]
+    "text",
+    [
+        "http://",
+        "http://host:x",
+        "http://host?q",
+        "http://host#f",
+        "http://[abc",
+        "http://h ost",
+        "http://u:secret@host",
+    ],
 )
 def test_wrong_addresses_are_refused(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_service(text)
     assert "secret" not in str(caught.value)
+
+
+def test_an_address_that_is_none_is_a_wrong_setting() -> None:
+    with pytest.raises(ConfigError, match="no address of a service: Invalid IPv6 URL"):
+        Expander.open("http://[abc")
 
 
 def test_addresses_have_ports() -> None:
