@@ -38,8 +38,9 @@ class Explanation:
 
     Attributes:
         result: The entity, with its rank before and after the list was ranked again.
-        contributions: Of the seeds, by falling share; the shares add up to `result.similarity`.
-        against: Of the negatives, by falling share.
+        contributions: Of the seeds, by falling share, by what the query compares; the shares add up to
+            `result.similarity`.
+        against: Of the negatives, by falling share, by all that the index compares, as negatives count.
         words: Words that sentences of the entity share with sentences of seeds, the most telling first.
         evidence: The entity's sentences and pictures, those with the most telling words first.
     """

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 
+from entity_expand.channels.parts import all_heard_in, facts_in, part_asked, seen_in
 from entity_expand.errors import QueryError, UnknownSeedError
 from entity_expand.explain.about import Contribution, Explanation, Neighbour, SetExplanation
 from entity_expand.explain.label import label_of, phrases
 from entity_expand.explain.maths import Said, around_the_centre, said_by
 from entity_expand.explain.words import FUNCTION_WORDS, Counted, telling, without_mentions, words_around, words_of
+from entity_expand.query import ExpandQuery, NewSeed
 from entity_expand.results.expansion import Expansion, Result, Seed
 from entity_expand.results.session import page_query, result_of
+from entity_expand.seeds import SeedSet
 from entity_expand.seeds.resolve import resolved
 from entity_expand.stores.base import (
     Describe,
@@ -52,10 +56,8 @@ def explained(expansion: Expansion, which: str | int, facts: Facts) -> Steps[Exp
     named, (place,) = (yield from resolved(query)), (yield from _positions([result.id]))
     if len(named.negatives) != len(expansion.negatives):
         raise QueryError("Two negatives of the page are the same entity.")
-    entity = yield from ask(Rows(np.array([place])))
-    settings, mean = settings_of(query), facts.mean_feature
-    said = said_by((yield from named.seeds.rows()), entity, settings, mean, named.seeds.weights)
-    against = said_by((yield from named.negatives.rows()), entity, settings, mean)
+    said = yield from _said(query, named.seeds, place, facts)
+    against = yield from _said(dataclasses.replace(query, modality=None), named.negatives, place, facts)
     others = yield from _others(facts, np.append(named.seeds.stored, place))
     words = _shared_words(result, expansion.seeds, _counted(others))
     return Explanation(
@@ -65,6 +67,16 @@ def explained(expansion: Expansion, which: str | int, facts: Facts) -> Steps[Exp
         words,
         _most_telling_first(result.evidence, words),
     )
+
+
+def _said(query: ExpandQuery, seeds: SeedSet, place: int, facts: Facts) -> Steps[Said]:
+    """Return what seeds say of an entity, by what the query compares."""
+    if part := part_asked(query.modality, facts):
+        heard = yield from all_heard_in(part, seeds, [seed for seed in query.seeds if isinstance(seed, NewSeed)])
+        own = dataclasses.replace(query, modality=None)
+        return (yield from seen_in(part, _said(own, heard, place, facts_in(part, facts))))
+    rows, entity = (yield from seeds.rows()), (yield from ask(Rows(np.array([place]))))
+    return said_by(rows, entity, settings_of(query), facts.mean_feature, seeds.weights)
 
 
 def _contributions(seeds: Sequence[Seed], said: Said, alone: bool = False) -> tuple[Contribution, ...]:

@@ -194,6 +194,26 @@ def test_new_seeds_are_heard_by_the_channels_of_what_they_have(
         assert told.ids == parts.expand([TOLD], 10, strategy="mean").ids
 
 
+@pytest.mark.parametrize("kept", ALL)
+@pytest.mark.parametrize(("modality", "new"), [("text", TOLD), ("picture", SEEN)])
+def test_results_are_explained_by_what_was_compared(
+    folder: Path, index: Index, encoding: SeedEncoder, kept: str, modality: Modality, new: NewSeed
+) -> None:
+    with Expander.open(index(kept)) as parts, Expander.open(folder / modality) as alone:
+        parts.encoder = alone.encoder = encoding
+        for settings in SETTINGS:
+            asked = {"settings": settings, "weights": [0.5, 2.0, 1.0], "negative": ["6", SEEN]}
+            found = parts.expand([new, "4", "0"], 9, modality=modality, **asked)
+            why = parts.explain(found, 4)
+            shares = {each.seed.name: each.share for each in why.contributions}
+            assert sum(shares.values()) == pytest.approx(why.result.similarity, abs=1e-4)
+            assert len(why.against) == 2
+            right = alone.explain(
+                alone.expand([new, "4", "0"], 30, weights=asked["weights"], settings=settings), why.result.id
+            )
+            assert shares == pytest.approx({each.seed.name: each.share for each in right.contributions}, abs=1e-4)
+
+
 def test_a_service_without_an_encoder_says_so(folder: Path) -> None:
     with Expander.open(folder / "all") as expander, pytest.raises(QueryError, match="nothing to encode it with"):
         expander.expand([OX], modality="text")
