@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
 from typing import Any
 
 from playwright.sync_api import Page
+
+from entity_expand.results import Expansion
 
 Opened = Callable[..., Page]
 
@@ -26,6 +29,14 @@ TABLE = """async (entities) => {
     const { EMPTY } = await import("/page/state.js");
     const { toCsv } = await import("/page/files.js");
     return toCsv({ ...EMPTY, seeds: entities });
+}"""
+
+FILES = """async (entities) => {
+    const { EMPTY, withSeed } = await import("/page/state.js");
+    const { fromLink } = await import("/page/link.js");
+    const { toCsv, toJson } = await import("/page/files.js");
+    const state = entities.reduce(withSeed, { ...EMPTY, ...fromLink("#seed=7&accept=8", []) });
+    return [toCsv(state), toJson(state)];
 }"""
 
 
@@ -59,3 +70,15 @@ def test_tables_hold_texts_that_spreadsheets_do_not_compute(visit: Opened, hosti
     assert head == ["id", "name", "verdict", "rank", "score", "confidence", "text", "attribute.=k"]
     assert [row[1] for row in rows] == ['say "a, b"', "'=1+1", "' @x", "two\nlines", "'-5", "plain"]
     assert [row[2:] for row in rows] == [["seed", "", "", "", "'+ it", "v"]] * len(names)
+
+
+def test_sets_can_be_saved_before_they_were_expanded(visit: Opened, hostile: str) -> None:
+    page = visit(hostile)
+    found = page.evaluate("fetch('/v1/entities?limit=2').then((answer) => answer.json())")["entities"]
+    table, form = page.evaluate(FILES, found)
+    rows = list(csv.DictReader(table.splitlines()))
+    assert [row["id"] for row in rows] == ["7", *(each["id"] for each in found), "8"]
+    assert (rows[0]["name"], rows[-1]["verdict"]) == ("7", "accept")
+    loaded = Expansion.from_dict(json.loads(form))
+    assert [seed.name for seed in loaded.seeds] == ["7", *(each["name"] for each in found)]
+    assert loaded.history.accepted == ("8",)

@@ -12,6 +12,7 @@ function cell(value) {
   return /[",\r\n]/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
 }
 
+const called = (entity) => entity.name ?? entity.id;
 const idOf = (entity) => (isNew(entity) ? "" : entity.id);
 
 /** Return the seeds and the accepted entities as CSV. */
@@ -20,14 +21,14 @@ export function toCsv(state) {
   const keys = [...new Set(set.flatMap(([entity]) => Object.keys(entity.attributes)))].sort();
   const head = ["id", "name", "verdict", "rank", "score", "confidence", "text", ...keys.map((key) => `attribute.${key}`)];
   const rows = set.map(([entity, verdict]) => [
-    idOf(entity), entity.name, verdict, entity.rank, entity.score, entity.confidence,
+    idOf(entity), called(entity), verdict, entity.rank, entity.score, entity.confidence,
     entity.evidence.find((item) => item.text)?.text,
     ...keys.map((key) => entity.attributes[key]),
   ]);
   return [head, ...rows].map((row) => `${row.map(cell).join(",")}\r\n`).join("");
 }
 
-const plain = (entity) => ({ id: idOf(entity), name: entity.name, attributes: entity.attributes, evidence: entity.evidence });
+const plain = (entity) => ({ id: idOf(entity), name: called(entity), attributes: entity.attributes, evidence: entity.evidence });
 
 function results(state) {
   return (state.results ?? []).map((each, index) => ({

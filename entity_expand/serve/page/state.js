@@ -6,7 +6,7 @@ const KEPT = 200;
 
 /** The beginning: nothing chosen, nothing asked. */
 export const EMPTY = Object.freeze({
-  seeds: [], // entities {id, name, picture, attributes, evidence}, as given
+  seeds: [], // entities {id, name, picture, attributes, evidence}, as given; the name null before the first answer
   accepted: [], // entities, as they were shown
   rejected: [],
   attributes: new Map(), // key -> values, one of which a result must have
@@ -46,10 +46,10 @@ export function verdictOf(state, id) {
   return ids(state.rejected).includes(id) ? "reject" : null;
 }
 
-/** Return the state with an entity as the last seed. */
+/** Return the state with an entity as the last seed; a list of entities has no evidence of them. */
 export function withSeed(state, entity) {
   const next = forgotten(state, entity.id);
-  return { ...next, seeds: [...next.seeds, entity] };
+  return { ...next, seeds: [...next.seeds, { attributes: {}, evidence: [], ...entity }] };
 }
 
 /** Return the state in which nothing is said of an entity. */
