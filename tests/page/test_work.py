@@ -76,17 +76,63 @@ def test_more_results_follow_those_that_are_shown(visit: Opened, countries: str)
     expect(page.locator(".card:focus h3")).to_have_text(both[24])
 
 
+def paste(page: Page, text: str) -> None:
+    page.get_by_role("combobox").evaluate(
+        """(field, text) => {
+            const clipboardData = new DataTransfer();
+            clipboardData.setData("text", text);
+            field.dispatchEvent(new ClipboardEvent("paste", {clipboardData, bubbles: true, cancelable: true}));
+        }""",
+        text,
+    )
+
+
 def test_a_pasted_list_becomes_seeds(visit: Opened, countries: str) -> None:
+    page = visit(countries)
+    paste(page, "Norway; Sweden, NL\nAtlantis")
+    expect(page.get_by_role("alert")).to_contain_text("Atlantis")
+    assert page.locator("#seeds .words").all_inner_texts() == ["Norway", "Sweden", "Netherlands"]
+
+
+def test_what_is_left_out_of_a_pasted_list_is_named(visit: Opened, countries: str) -> None:
+    page = visit(countries)
+    with_answer(page, "**/v1/index", lambda answer: answer["limits"].update(seeds=2))
+    page.reload()
+    expect(page.get_by_text("163 entities")).to_be_visible()
+    paste(page, "Norway, Atlantis, Sweden, Denmark")
+    expect(page.get_by_role("alert")).to_contain_text("Atlantis. At most 2 at once; left out: Sweden, Denmark")
+    assert page.locator("#seeds .words").all_inner_texts() == ["Norway"]
+
+
+def test_a_list_may_be_pasted_before_the_service_answers(visit: Opened, countries: str) -> None:
+    page = visit(countries)
+    page.route("**/v1/index", lambda route: None)
+    page.reload()
+    paste(page, "Norway, Sweden")
+    expect(page.locator("#seeds .words")).to_have_text(["Norway", "Sweden"])
+
+
+def test_a_list_does_not_open_once_the_field_was_left(visit: Opened, countries: str) -> None:
     page = visit(countries)
     page.get_by_role("combobox").evaluate(
         """(field) => {
-            const clipboardData = new DataTransfer();
-            clipboardData.setData("text", "Norway; Sweden, NL\\nAtlantis");
-            field.dispatchEvent(new ClipboardEvent("paste", {clipboardData, bubbles: true, cancelable: true}));
+            field.focus();
+            field.value = "norw";
+            field.dispatchEvent(new Event("input", {bubbles: true}));
+            field.blur();
         }"""
     )
-    expect(page.get_by_role("alert")).to_contain_text("Atlantis")
-    assert page.locator("#seeds .words").all_inner_texts() == ["Norway", "Sweden", "Netherlands"]
+    page.wait_for_timeout(300)
+    expect(page.get_by_role("combobox")).to_have_attribute("aria-expanded", "false")
+
+
+@pytest.mark.parametrize("body", ["<html>", '{"format": "entity-exp', ""])
+def test_an_answer_that_cannot_be_read_is_said(visit: Opened, countries: str, body: str) -> None:
+    page = visit(countries + NORDIC)
+    names(page)
+    page.route("**/v1/expand", lambda route: route.fulfill(status=200, body=body))
+    page.get_by_role("button", name="Expand again").click()
+    expect(page.get_by_role("alert")).to_contain_text("none of its own")
 
 
 def test_a_misspelt_seed_gets_suggestions(visit: Opened, countries: str) -> None:
@@ -136,8 +182,18 @@ def test_a_service_with_keys_asks_for_one(visit: Opened, demo: Path, tmp_path: P
         names(page)
         expect(page.locator(".card img").first).to_have_attribute("src", re.compile("^blob:"))
         expect(page.locator(".card img").first).not_to_have_js_property("naturalWidth", 0)
+        turned: set[str] = set()
+
+        def once(route: Route) -> None:
+            first = route.request.url not in turned
+            turned.add(route.request.url)
+            route.fulfill(status=429, headers={"retry-after": "0"}) if first else route.continue_()
+
+        page.route("**/v1/pictures/**", once)
         page.reload()
         names(page)
+        expect(page.locator(".card img").first).not_to_have_js_property("naturalWidth", 0)
+        assert turned
         expect(page.get_by_role("dialog")).to_be_hidden()
         assert "secret" not in page.url + page.content()
 

@@ -37,14 +37,24 @@ export async function ask(path, { body = null, signal = null } = {}) {
         body: JSON.stringify(body),
         signal,
       };
+  const response = await answered(path, sent);
+  if (!response.ok) throw await problemOf(response);
+  try {
+    return await response.json();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem("unreadable", "The answer of the service came in part, or is none of its own.");
+  }
+}
+
+async function answered(path, sent) {
   for (let attempt = 1; ; attempt += 1) {
     const response = await reached(path, sent);
-    if (response.ok) return response.json();
     const busy = response.status === 429 || response.status === 503;
     const wait = 1_000 * Number(response.headers.get("retry-after") ?? 1);
-    if (!busy || attempt === TRIES || !(wait <= LONGEST_WAIT)) throw await problemOf(response);
+    if (!busy || attempt === TRIES || !(wait <= LONGEST_WAIT)) return response;
     await pause(wait);
-    signal?.throwIfAborted();
+    sent.signal?.throwIfAborted();
   }
 }
 
@@ -82,12 +92,14 @@ const watcher = new IntersectionObserver((entries) => {
 const waiting = new WeakMap();
 
 async function load(image) {
-  const response = await fetch(waiting.get(image), { headers: headers() }).catch(() => null);
-  if (!response?.ok) {
+  const content = await answered(waiting.get(image), { headers: headers() })
+    .then((response) => (response.ok ? response.blob() : null))
+    .catch(() => null);
+  if (!content) {
     image.dispatchEvent(new Event("error"));
     return;
   }
-  const address = URL.createObjectURL(await response.blob());
+  const address = URL.createObjectURL(content);
   image.addEventListener("load", () => URL.revokeObjectURL(address), { once: true });
   image.src = address;
 }

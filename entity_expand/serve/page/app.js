@@ -16,6 +16,8 @@ import { empty, refill } from "./welcome.js";
 
 const DONE = { accept: "Accepted", reject: "Rejected" };
 const WORDS = 6;
+const SEVERAL = 100;
+const LISTED = 20;
 const session = new Session(render);
 const cards = new Cards(act);
 const lists = {
@@ -54,9 +56,9 @@ function addSeed(entity) {
 }
 
 async function addSeveral(names) {
-  if (!index) return;
+  const most = index?.limits.seeds ?? SEVERAL;
   const unknown = [];
-  for (const name of names.slice(0, index.limits.seeds)) {
+  for (const name of names.slice(0, most)) {
     try {
       const found = (await ask(`/v1/entities?name=${encodeURIComponent(name.slice(0, 1_000))}`)).entities;
       if (found.length === 1) addSeed(found[0]);
@@ -66,8 +68,12 @@ async function addSeveral(names) {
       return;
     }
   }
-  if (unknown.length) fail(new Problem("unknown", `Not found, or not one entity: ${unknown.join(", ")}`));
+  const left = names.slice(most);
+  const said = [unknown.length && `Not found, or not one entity: ${listed(unknown)}`, left.length && `At most ${most} at once; left out: ${listed(left)}`];
+  if (unknown.length || left.length) fail(new Problem("unknown", said.filter(Boolean).join(". ")));
 }
+
+const listed = (names) => names.slice(0, LISTED).join(", ") + (names.length > LISTED ? ` and ${names.length - LISTED} more` : "");
 
 function undo() {
   asked?.abort();
@@ -120,7 +126,9 @@ function change(label, next) {
   if (session.state.results) void expand({ step: false });
 }
 
-function fail(problem) {
+function fail(error) {
+  if (!(error instanceof Problem)) reportError(error);
+  const problem = error instanceof Problem ? error : new Problem("page", "The answer is not what this page expects. Load the page again.");
   const stranger = problem.kind === "key-missing";
   const plain = (label, click) => h("button", { type: "button", class: "button plain", click }, label);
   const again = plain("Try again", () => { byId("trouble").hidden = true; void (index ? expand() : start()); });

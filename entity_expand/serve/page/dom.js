@@ -31,11 +31,13 @@ export const byId = (id) => document.getElementById(id);
 /** Return a number of things in words: count(1, "seed") is "1 seed". */
 export const count = (number, one, many = `${one}s`) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 
-/** Call something once no further call has come for so many milliseconds. */
+/** Call something once no further call has come for so many milliseconds, unless `stop` is called before. */
 export function calmly(milliseconds, work) {
   let timer = 0;
-  return (...given) => {
-    clearTimeout(timer);
+  const stop = () => clearTimeout(timer);
+  const call = (...given) => {
+    stop();
     timer = setTimeout(() => work(...given), milliseconds);
   };
+  return Object.assign(call, { stop });
 }

@@ -131,6 +131,9 @@ export function typeahead({ choose, several, go, fail, taken }) {
   });
   field.addEventListener("keydown", key);
   field.addEventListener("paste", pasted);
-  field.addEventListener("blur", close);
+  field.addEventListener("blur", () => {
+    soon.stop();
+    close();
+  });
   list.addEventListener("mousedown", (event) => event.preventDefault()); // or the field would lose the focus
 }
