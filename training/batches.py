@@ -21,7 +21,7 @@ from training.losses.words import NOT_CHOSEN
 from training.phases import Phase, step_of
 
 _BUCKET = 16
-"""With torch.compile, lengths are multiples of this, so that few of them are met."""
+"""With torch.compile, lengths are multiples of this, or the largest there is, so that few of them are met."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Source:
         """Gather what a draw shows, as `Held.moved` takes it."""
         multiple = _BUCKET if self.config.loop.compile else 1
         here = self.text.padded if self.held.states is None else self.text.places
-        text, mask, position = here(draw.items, multiple)
+        text, mask, position = here(draw.items, multiple, self.config.text.max_length)
         if draw.hidden is not None:
             mask = np.where(_fitted(draw.hidden, mask.shape[1], False), 0, mask)
         pictures = self.pictures.gather(draw.pictures) if self.held.pictures is None else draw.pictures

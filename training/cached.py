@@ -33,17 +33,18 @@ class TextCache:
     padding: int
     mask: int
 
-    def padded(self, items: Int64, multiple: int = 1) -> tuple[AnyArray, Int64, Int64]:
+    def padded(self, items: Int64, multiple: int = 1, most: int | None = None) -> tuple[AnyArray, Int64, Int64]:
         """Gather items.
 
         Args:
             items: (B,) int64.
             multiple: L is a multiple of it.
+            most: Or this, where that would be more.
 
         Returns:
             (B, L) int64 padded ids or (B, L, D) float16 states, (B, L) int64 mask, (B,) int64 mask positions.
         """
-        places, mask, positions = self.places(items, multiple)
+        places, mask, positions = self.places(items, multiple, most)
         starts, lengths = places[:, 0].tolist(), mask.sum(1).tolist()
         source = self.ids if self.states is None else self.states
         dtype, blank = (np.int64, self.padding) if self.states is None else (self.states.dtype, 0)
@@ -52,7 +53,7 @@ class TextCache:
             gathered[row, :length] = source[start : start + length]
         return unpack(gathered), mask, positions
 
-    def places(self, items: Int64, multiple: int = 1) -> tuple[Int64, Int64, Int64]:
+    def places(self, items: Int64, multiple: int = 1, most: int | None = None) -> tuple[Int64, Int64, Int64]:
         """Return where items are: (B, L) int64 places among all tokens, mask and mask positions as of `padded`.
 
         Places of padding are some of the item's own.
@@ -60,6 +61,7 @@ class TextCache:
         starts = self.offsets[items]
         lengths = self.offsets[items + 1] - starts
         width = -(-int(lengths.max()) // multiple) * multiple
+        width = width if most is None else min(width, most)
         within = np.arange(width)[None, :]
         mask = (within < lengths[:, None]).astype(np.int64)  # (B, L)
         return starts[:, None] + within * mask, mask, self.mask_position[items].astype(np.int64)
