@@ -20,6 +20,23 @@ from training.table import EntityTable, entity_table
 _TEMPERATURES = tuple(2.0**power for power in range(11))
 _MEASURED = 4096
 _BATCH = 256
+_ROUNDING = 1e-6
+_NAMES: dict[Shown, str] = {"text": "texts", "picture": "pictures", "both": "texts with their pictures"}
+
+
+def check_samples(metric: Metric, samples: Samples) -> None:
+    """Require samples of at least two entities for each part of a metric.
+
+    Raises:
+        TrainingError: Fewer have one, or all have the same picture.
+    """
+    for shown in _shown(metric):
+        rows, _ = chosen_samples(samples, shown)
+        entities = len(np.unique(samples.labels[rows]))
+        if entities < 2:
+            raise _alike(shown, f"{entities or 'none'} has any")
+        if shown == "picture" and len(np.unique(samples.picture_of[rows])) < 2:
+            raise _alike(shown, "all have the same one")
 
 
 class Aligner:
@@ -43,7 +60,7 @@ class Aligner:
             trained: The entities as the epochs have left them, for the first lists; not needed with `within`.
 
         Raises:
-            TrainingError: A feature is not finite, or no entity has a part.
+            TrainingError: A feature is not finite, or no two entities differ in a part.
         """
         width = max(self._metric.widths)
         alignment = Alignment(self._moments(), width, self._settings.picture_weight)
@@ -65,9 +82,7 @@ class Aligner:
         return found
 
     def _moments(self) -> list[Moments]:
-        blocks = self._metric.blocks
-        edges = np.cumsum([0, *blocks])
-        shown: tuple[Shown, ...] = ("both",) if len(blocks) == 1 else ("text", "picture")
+        edges, shown = np.cumsum([0, *self._metric.blocks]), _shown(self._metric)
         return [
             self._moments_of(part, slice(first, last))
             for part, first, last in zip(shown, edges[:-1].tolist(), edges[1:].tolist(), strict=True)
@@ -78,20 +93,25 @@ class Aligner:
         size, vocabulary = block.stop - block.start, self._model.vocabulary
         sums, plain = np.zeros((vocabulary, size)), np.zeros((vocabulary, size))
         gram = np.zeros((size, size))
-        owner = self._samples.labels[rows]
+        owner, told = self._samples.labels[rows], np.zeros(len(rows), np.bool_)
         for start in range(0, len(rows), _BATCH):
             part = slice(start, start + _BATCH)
             features = self._encoded(rows[part], shown)[:, block].astype(np.float64)
+            told[part] = features.any(axis=1)
             gram += features.T @ features
             np.add.at(plain, owner[part], features)
             np.add.at(sums, owner[part], features * counts[part, None])
+        if not np.isfinite(gram).all():
+            raise TrainingError(f"The features of {_NAMES[shown]} are not finite numbers, so they cannot be aligned.")
+        owner, counts = owner[told], counts[told]  # what is 0 is missing to the metric, and says nothing here either
         distinct = np.bincount(owner, minlength=vocabulary)
         means = sums / np.maximum(np.bincount(owner, counts, minlength=vocabulary), 1)[:, None]
         root = plain / np.sqrt(np.maximum(distinct, 1))[:, None]
-        free = max(1, len(rows) - int((distinct > 0).sum()))
-        if not np.isfinite(gram).all() or not (distinct > 0).any():
-            raise TrainingError(f"The features of {shown!r} are not finite or missing, so they cannot be aligned.")
-        return Moments(means, distinct > 0, (gram - root.T @ root) / free)
+        present = distinct > 0
+        free = max(1, len(owner) - int(present.sum()))
+        if present.sum() < 2 or np.ptp(means[present], axis=0).max() <= _ROUNDING * np.abs(means).max():
+            raise _alike(shown, "all look alike to the model")
+        return Moments(means, present, (gram - root.T @ root) / free)
 
     def _encoded(self, rows: Int64, shown: Shown) -> AnyArray:
         hidden = np.full(len(rows), shown == "text"), np.full(len(rows), shown == "picture")
@@ -121,6 +141,18 @@ class Aligner:
         whole = torch.cat(logits)
         losses = [nn.functional.cross_entropy(factor * whole, labels).item() for factor in _TEMPERATURES]
         return _TEMPERATURES[int(np.argmin(losses))]
+
+
+def _shown(metric: Metric) -> tuple[Shown, ...]:
+    """Return what the model is shown for each part."""
+    return ("both",) if len(metric.blocks) == 1 else ("text", "picture")
+
+
+def _alike(shown: Shown, found: str) -> TrainingError:
+    return TrainingError(
+        f"[align] needs trained entities whose {_NAMES[shown]} differ, but {found}; take other samples, or set "
+        "model.fusion = 'cross', which aligns texts and pictures as one."
+    )
 
 
 def _table(parts: list[Aligned]) -> EntityTable:

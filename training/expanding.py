@@ -10,12 +10,13 @@ from torch import Tensor
 
 from entity_expand.corpus import Corpus
 from entity_expand.types import Bool, Int64
-from training.aligner import Aligner
+from training.aligner import Aligner, check_samples
 from training.batches import Source
 from training.config import TrainingConfig
 from training.data import Batch
 from training.features import Encode, EntityFeatures, Samples, Shown, entity_features, evaluating
 from training.losses import masked_entity_loss
+from training.metric import Metric
 from training.mining import mine, mining_seeds
 from training.network import Network
 from training.pairs import EntityLists
@@ -44,6 +45,8 @@ class Expanding:
         self._samples = Samples(
             data.labels[trained], source.text.has_text[trained], source.pictures.picture_of[trained]
         )
+        if config.align.wanted:
+            check_samples(cast(Metric, network.model.head.metric), self._samples)
         self._features: dict[Shown, tuple[int, EntityFeatures]] = {}
 
     def due(self, epoch: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ import torch
 from click.testing import CliRunner
 
 from entity_expand.cli import group
-from entity_expand.corpus import Query, write_queries, write_truth
-from entity_expand.errors import ConfigError
+from entity_expand.corpus import Corpus, Query, write_queries, write_truth
+from entity_expand.errors import ConfigError, TrainingError
+from training.aligner import Aligner, check_samples
 from training.alignment import Alignment, Moments, neighbour_scatter, whitening
 from training.checkpoint import load_checkpoint, newest
-from training.config import TrainingConfig
+from training.config import AlignSettings, TrainingConfig
+from training.features import Samples
 from training.loop import train
 from training.metric import Metric
 
@@ -120,6 +123,76 @@ def test_a_metric_leaves_out_what_is_missing():
     assert metric.widths == (2, 2)
     assert not found[0, 2:].any() and not found[1, :2].any()
     assert found[1, 2:].tolist() == [4.0 + 1.0, 5.0 + 1.0]
+
+
+def _aligned(features, samples, **settings):
+    """Align a head whose two parts have three and two numbers on given features (N, 5), and return its weights."""
+    torch.manual_seed(0)
+    head = SimpleNamespace(metric=Metric((3, 2), 2), rows=torch.nn.Linear(4, int(samples.labels.max()) + 1))
+    model = SimpleNamespace(head=head, vocabulary=head.rows.out_features)
+
+    def trunk(rows, hide_picture, hide_text):
+        found = torch.from_numpy(features[rows].astype(np.float32))
+        found[hide_text, :3], found[hide_picture, 3:] = 0.0, 0.0
+        return found
+
+    check_samples(head.metric, samples)
+    with torch.no_grad():
+        Aligner(model, trunk, samples, AlignSettings(within=True, rounds=1, neighbours=2, **settings)).align(None)
+    return [head.rows.weight, *head.metric.parameters()]
+
+
+def _made(pictures):
+    """Return features of 24 samples of 8 entities, and the samples, which have the pictures (24,) or none, -1."""
+    features = np.random.default_rng(7).normal(size=(24, 5)).astype(np.float32)
+    features[:, 3:] = features[np.maximum(pictures, 0), 3:] * (pictures[:, None] >= 0)
+    return features, Samples(np.repeat(np.arange(8), 3), np.ones(24, dtype=bool), pictures)
+
+
+def test_texts_that_say_nothing_do_not_count():
+    features, samples = _made(np.arange(24))
+    bare = np.zeros((8, 5), np.float32)  # a sentence of the mention alone
+    more = Samples(
+        np.concatenate([samples.labels, np.arange(8)]), np.ones(32, dtype=bool), np.append(np.arange(24), [-1] * 8)
+    )
+    for one, other in zip(
+        _aligned(features, samples), _aligned(np.concatenate([features, bare]), more), strict=True
+    ):  # fmt: skip
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "message"),
+    [
+        (np.full(24, -1), "whose pictures differ, but none has any"),
+        (np.where(np.arange(24) < 3, np.arange(24), -1), "whose pictures differ, but 1 has any"),
+        (np.zeros(24, dtype=int), "whose pictures differ, but all have the same one"),
+    ],
+)
+def test_parts_that_tell_no_entities_apart_are_named(pictures, message):
+    with pytest.raises(TrainingError, match=message):
+        _aligned(*_made(pictures))
+
+
+def test_features_that_tell_no_entities_apart_or_are_not_finite_are_named():
+    features, samples = _made(np.arange(24))
+    features[:, 3:] = features[0, 3:]  # copies of one picture
+    with pytest.raises(TrainingError, match=r"whose pictures differ, but all look alike.*model\.fusion = 'cross'"):
+        _aligned(features, samples)
+    features[5, 0] = np.nan
+    with pytest.raises(TrainingError, match="features of texts are not finite"):
+        _aligned(features, samples)
+
+
+def test_what_cannot_be_aligned_ends_a_run_before_its_first_epoch(corpus_folder, settings_file, tmp_path):
+    folder = tmp_path / "plain"
+    shutil.copytree(corpus_folder, folder)
+    for picture in (folder / "images").iterdir():
+        picture.write_bytes(b"no picture")
+    config = _pooled(settings_file, epochs=2)
+    with Corpus.open(folder) as plain, pytest.raises(TrainingError, match="pictures differ, but none has any"):
+        train(config, plain, tmp_path / "run")
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
 
 
 def _pooled(settings_file, epochs=0, extra=POOLED):
