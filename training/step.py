@@ -90,8 +90,7 @@ class Stepper:
         if given.pairs is not None:
             found += self._pairs(given.pairs, given, epoch)
         self._world.average(self._trained)
-        clip = self._config.loop.clip
-        norm = nn.utils.clip_grad_norm_(self._trained, math.inf if clip is None else clip)
+        norm = nn.utils.clip_grad_norm_(self._trained, self._config.loop.clip or math.inf)
         result = self._result(found, norm, asked)
         if not (math.isfinite(result.loss) and math.isfinite(result.norm)):
             raise self._not_finite(given, step, result)

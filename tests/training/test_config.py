@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args, get_type_hints
 
 import pytest
 
@@ -102,6 +103,14 @@ def test_files(tmp_path):
 def test_the_example_files_are_valid(name):
     config = TrainingConfig.read(CONFIGS / f"{name}.toml")
     assert from_mapping(TrainingConfig, to_mapping(config)) == config
+
+
+def test_every_setting_that_may_be_left_out_is_none_by_default():
+    """`to_mapping` leaves None out, so another default would come back in its place."""
+    for table in dataclasses.fields(TrainingConfig):
+        for field in dataclasses.fields(table.default_factory):
+            if type(None) in get_args(get_type_hints(table.default_factory)[field.name]):
+                assert field.default is None, f"{table.name}.{field.name}"
 
 
 @pytest.mark.parametrize(

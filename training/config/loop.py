@@ -28,7 +28,7 @@ class LoopSettings:
         warmup_steps: Steps in which the rate grows linearly from zero.
         weight_decay: Of matrices; biases and norms have none.
         betas, epsilon: Of AdamW.
-        clip: Largest norm of the gradient; None leaves it.
+        clip: Largest norm of the gradient; 0 leaves it as it is.
         smoothing: Label smoothing.
         precision: "float32", or "bfloat16" by autocast.
         device: "auto" takes a GPU where there is one.
@@ -55,7 +55,7 @@ class LoopSettings:
     weight_decay: float = setting(0.01, low=0.0)
     betas: tuple[float, float] = setting((0.9, 0.999), low=0.0, high=0.999999)
     epsilon: float = setting(1e-8, low=1e-16)
-    clip: float | None = setting(1.0, low=1e-9)
+    clip: float = setting(1.0, low=0.0)
     smoothing: float = setting(0.075, low=0.0, high=0.999)
     precision: Literal["float32", "bfloat16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
