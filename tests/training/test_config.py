@@ -10,8 +10,10 @@ import pytest
 from entity_expand.config import check, from_mapping, read_toml, setting, to_mapping
 from entity_expand.errors import ConfigError
 from training.config import (
+    AlignSettings,
     DataSettings,
     LoopSettings,
+    MiningSettings,
     TaskSettings,
     TextSettings,
     TrainingConfig,
@@ -129,12 +131,15 @@ def test_every_setting_that_may_be_left_out_is_none_by_default():
         (VisionSettings, {"backbone": "resnet50", "weights": "file", "random_weights": True}),
         (DataSettings, {"hide_picture": 0.7, "hide_text": 0.4}),
         (DataSettings, {"held_out": "train"}),
+        (DataSettings, {"held_out": "*"}),
         (DataSettings, {"hide_words": 1.1}),
         (DataSettings, {"distort": -0.1}),
         (TrainingConfig, {"data": DataSettings(distort=0.1)}),
         (ValidationSettings, {"space": "projections", "modality": "both"}),
         (TrainingConfig, {"validation": ValidationSettings(space="projections", modality="text")}),
         (TaskSettings, {"image_text_distillation": 0.4}),
+        (AlignSettings, {"within_regularisation": ()}),
+        (TrainingConfig, {"tasks": TaskSettings(cluster=1.0), "loop": LoopSettings(epochs=1)}),
         (TrainingConfig, {"tasks": TaskSettings(instance=1.0), "loop": LoopSettings(batch_size=1)}),
         (TrainingConfig, {"tasks": TaskSettings(image_text=1.0), "loop": LoopSettings(accumulate=2)}),
     ],
@@ -142,6 +147,14 @@ def test_every_setting_that_may_be_left_out_is_none_by_default():
 def test_settings_that_contradict_each_other(kind, values):
     with pytest.raises(ConfigError):
         kind(**values)
+
+
+def test_contrasts_need_an_epoch_with_lists():
+    contrast = TaskSettings(instance=0.5)
+    for tasks, epochs, start in ((contrast, 2, 1), (contrast, 1, 0), (TaskSettings(entity=0.0, instance=0.5), 1, 1)):
+        TrainingConfig(tasks=tasks, loop=LoopSettings(epochs=epochs), mining=MiningSettings(start=start))
+    with pytest.raises(ConfigError, match=r"mining\.start is 3.*\['instance'\] would not be trained.*epochs = 3"):
+        TrainingConfig(tasks=contrast, loop=LoopSettings(epochs=3), mining=MiningSettings(start=3))
 
 
 def test_hiding_defaults_follow_the_form():

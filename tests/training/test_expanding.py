@@ -9,7 +9,7 @@ from training.config import TrainingConfig
 from training.features import entity_features
 from training.trainer import Trainer
 
-CONTRAST = "\n[tasks]\ninstance = 0.5\n[mining]\nclass_size = 3\npositives = 2\n"
+CONTRAST = "\n[tasks]\ninstance = 0.5\n[mining]\nclass_size = 3\npositives = 2\nstart = 0\n"
 
 
 @pytest.mark.parametrize(

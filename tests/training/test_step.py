@@ -31,6 +31,7 @@ momentum = {momentum}
 
 [mining]
 block = 2
+start = 0
 """
 LISTS = EntityLists((np.array([0, 1, 2]), np.array([3, 4, 5])), (np.array([6]), np.array([7])))
 

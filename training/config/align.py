@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from entity_expand.config import check, setting
+from entity_expand.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class AlignSettings:
 
     def __post_init__(self) -> None:
         check(self)
+        if not self.within_regularisation:
+            raise ConfigError("within_regularisation is empty; give a share for each block, or one for both.")
 
     @property
     def wanted(self) -> bool:

@@ -47,8 +47,8 @@ class DataSettings:
 
     def __post_init__(self) -> None:
         check(self)
-        if self.held_out is not None and self.split in (ALL_SPLITS, self.held_out):
-            raise ConfigError(f"held_out is {self.held_out!r}, but that split is trained on.")
+        if self.held_out is not None and (self.held_out == ALL_SPLITS or self.split in (ALL_SPLITS, self.held_out)):
+            raise ConfigError(f"held_out is {self.held_out!r}, but that is trained on; name another split.")
         if (self.hide_picture or 0.0) + (self.hide_text or 0.0) > 1.0:
             raise ConfigError("hide_picture and hide_text may not add up to more than 1.")
 

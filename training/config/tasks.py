@@ -97,7 +97,7 @@ class MiningSettings:
         block: Most samples of one pair of entities; the paper has 64.
         lists: Most lists that an epoch's pairs come from, drawn anew in each epoch; None takes all. One list per entity
             makes far more pairs than samples.
-        start: Epochs of masked entity prediction alone before the first lists.
+        start: Epochs of the tasks of samples alone before the first lists; without such tasks it counts as 0.
         every: Epochs after which the lists are made anew.
         both_directions: λ of the score that makes the lists.
         oracle: Keep only positives that the classes of the corpus confirm, as the paper does. Gold labels enter

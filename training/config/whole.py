@@ -52,6 +52,11 @@ class TrainingConfig:
                 f"loop.batch_size is {self.loop.batch_size}, but the tasks {list(self.tasks.contrasts)} compare the "
                 "pairs of a batch, of which they need two; raise it, or leave them out."
             )
+        if self.tasks.contrasts and self.tasks.of_samples and 0 < self.loop.epochs <= self.mining.start:
+            raise ConfigError(
+                f"mining.start is {self.mining.start}, so the tasks {list(self.tasks.contrasts)} would not be trained "
+                f"in loop.epochs = {self.loop.epochs}; train longer, start earlier, or leave them out."
+            )
         paired = [name for name in ("matching", "image_text") if getattr(self.tasks, name)]
         if paired and self.loop.accumulate > 1:
             raise ConfigError(
