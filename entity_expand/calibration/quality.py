@@ -90,7 +90,7 @@ def held_out(lists: Sequence[Judged]) -> Held:
     """Fit on all classes but a part, judge the lists of that part, for each part in turn.
 
     Raises:
-        QueryError: There are fewer than two classes, or results of one kind alone.
+        QueryError: There are fewer than two classes.
     """
     classes = sorted({each.class_name for each in lists}, key=_dealt)
     if len(classes) < 2:

@@ -22,8 +22,9 @@ def chances_of(query: ExpandQuery, ranking: Ranking, facts: Facts) -> Float64 | 
     if facts.fitted is None or (hybrid and (part or settings.channels or fitted_weights(facts) is None)):
         return None
     meta = part_meta(facts.meta, part) if part else facts.meta
+    weight = settings.both_directions if settings.space == "heads" else 0.0
     fitted = facts.fitted.confidence_in(
-        settings.space, settings.both_directions, meta.modality, meta.late_fusion, "hybrid" if hybrid else None
+        settings.space, weight, meta.modality, meta.late_fusion, "hybrid" if hybrid else None
     )
     if fitted is None:
         return None

@@ -25,6 +25,7 @@ QUERIES = [
     {"strategy": "mean", "weights": [1.0, 2.0]},
     {"settings": ExpandSettings(both_directions=1.0, pool_size=8)},
     {"settings": ExpandSettings(space="features")},
+    {"settings": ExpandSettings(both_directions=0.5, space="features")},
     {"negative": ["1"]},
 ]
 
