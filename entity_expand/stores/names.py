@@ -85,6 +85,8 @@ class Names:
         try:
             with self._lock:
                 return self._connection.execute(query, tuple(map(_bound, parameters))).fetchall()
+        except sqlite3.ProgrammingError as problem:
+            raise StoreError(f"The index with {self._path} was closed; open it again.") from problem
         except sqlite3.Error as problem:
             raise StoreError(f"{self._path} cannot be read: {problem}. Build the index again.") from problem
 

@@ -169,6 +169,8 @@ class Words:
                     part = values[start : start + _MOST_PER_QUERY]
                     marks = ", ".join("?" * len(part))
                     found += self._connection.execute(f"{query} ({marks})", tuple(part)).fetchall()
+        except sqlite3.ProgrammingError as problem:
+            raise StoreError(f"The index with {self._path} was closed; open it again.") from problem
         except sqlite3.Error as problem:
             raise self._damaged(problem) from problem
         return found

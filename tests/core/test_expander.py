@@ -16,6 +16,7 @@ from entity_expand import (
     ExpandSettings,
     QueryError,
     SearchSettings,
+    StoreError,
     UnknownSeedError,
 )
 from entity_expand.bundle import Bundle
@@ -128,6 +129,13 @@ def test_one_query_that_cannot_be_answered_leaves_the_others(expander, index) ->
         assert found[0] == expander.expand(["0"], 5) and isinstance(found[1], QueryError)
     with pytest.raises(QueryError, match="ranked again"):
         expander.expand_many(queries)
+
+
+def test_a_closed_index_says_so(index) -> None:
+    expander = Expander.open(index)
+    expander.close()
+    with pytest.raises(StoreError, match="was closed; open it again"):
+        expander.expand(["0"])
 
 
 @pytest.mark.parametrize("limit", [0, -1, 2.5, True])
