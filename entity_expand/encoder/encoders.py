@@ -15,6 +15,7 @@ from PIL import Image
 from entity_expand import files
 from entity_expand.bundle import Bundle
 from entity_expand.bundle.specs import Variant
+from entity_expand.config import is_whole
 from entity_expand.encoder.cuda_graphs import LENGTH_MULTIPLE, CapturedGraph
 from entity_expand.encoder.onnx_session import graph_session, run_graph
 from entity_expand.errors import EncoderError, ImageError
@@ -77,8 +78,12 @@ class OnnxEncoder:
         modality: Modality = "both",
         cuda_graphs: bool = False,
     ) -> None:
-        if batch_size < 1 or (threads is not None and threads < 1):
-            raise EncoderError(f"batch_size and threads must be at least 1, not {batch_size} and {threads}.")
+        if not is_whole(batch_size, 1) or (threads is not None and not is_whole(threads, 1)):
+            raise EncoderError(
+                f"batch_size and threads must be whole numbers of at least 1, not {batch_size!r} and {threads!r}."
+            )
+        if isinstance(providers, str):
+            raise EncoderError(f"providers are a list, as [{providers!r}].")
         self._bundle = bundle
         self._batch_size = batch_size
         self._modality: Modality = modality
@@ -119,6 +124,8 @@ class OnnxEncoder:
             EncoderError: An input is of another kind, a mention does not fit its text, or the graph fails or yields
                 numbers that are not finite.
         """
+        if isinstance(inputs, (str, bytes)):
+            raise EncoderError("A list of sentences and pictures is encoded, not one alone; put it into brackets.")
         features = np.empty((len(inputs), self.dimension), np.float32)
         items = [as_input(item) for item in inputs]
         for modality, numbers in routed(items, self._modality, self._others).items():

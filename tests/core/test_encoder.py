@@ -225,10 +225,24 @@ def test_external_data_written_by_onnx_is_refused(tmp_path: Path) -> None:
         write_bundle(tmp_path / "b", content)
 
 
-@pytest.mark.parametrize("settings", [{"batch_size": 0}, {"threads": 0}])
+@pytest.mark.parametrize("inputs", ["", "  ", "The [[okapi]] eats leaves.", b"picture"])
+def test_one_input_is_no_list(bundle: Bundle, inputs: str | bytes) -> None:
+    with pytest.raises(EncoderError, match="A list of sentences"):
+        OnnxEncoder(bundle).encode(inputs)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"batch_size": 0}, {"batch_size": 2.5}, {"threads": 0}, {"threads": True}],
+)
 def test_sizes_below_one_are_refused(bundle: Bundle, settings: dict[str, int]) -> None:
     with pytest.raises(EncoderError, match="at least 1"):
         OnnxEncoder(bundle, **settings)  # type: ignore[arg-type]
+
+
+def test_providers_are_a_list(bundle: Bundle) -> None:
+    with pytest.raises(EncoderError, match=r"as \['cpu'\]"):
+        OnnxEncoder(bundle, "cpu")
 
 
 # FakeEncoder
