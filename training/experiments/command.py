@@ -212,11 +212,12 @@ def shown(experiment: Experiment, rows: Sequence[Row], corpus: Corpus) -> tuple[
 
 
 def _notes(request: Request, questions: Questions) -> tuple[str, ...]:
-    trainings = f"{request.seeds} trainings of each variant; " if request.experiment.variants else ""
+    count = f"{request.seeds} {'training' if request.seeds == 1 else 'trainings'}"
+    trainings = f"{count} of each variant; " if request.experiment.variants else ""
     chosen = "the best epoch and the way to ask were" if request.experiment.variants else "the candidates were"
     further: tuple[str, ...] = ()
     if request.experiment.kind == "domains":
-        trainings = f"{request.seeds} trainings on all and on each half; "
+        trainings = f"{count} on all and on each half; "
         chosen = "the best epoch on all and the candidates of baselines were"
         further = (
             "The best epoch on a half was chosen on the classes that validate within it; of a model's scores none is "
