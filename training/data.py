@@ -71,7 +71,7 @@ def training_set(corpus: Corpus, settings: DataSettings) -> TrainingSet:
     """Choose the entities and their samples.
 
     Raises:
-        TrainingError: The split is unknown or fewer than two entities have enough samples.
+        TrainingError: A split is unknown, fewer than two entities have enough samples, or none of them is held out.
     """
     trained = _select(corpus, settings.split)
     counts = np.bincount(corpus.sample_entity[trained], minlength=len(corpus.entities))
@@ -86,6 +86,11 @@ def training_set(corpus: Corpus, settings: DataSettings) -> TrainingSet:
     trained = trained[head[corpus.sample_entity[trained]] >= 0]
     held = _select(corpus, settings.held_out) if settings.held_out else np.zeros(0, np.int64)
     held = held[head[corpus.sample_entity[held]] >= 0]
+    if settings.held_out and not len(held):
+        raise TrainingError(
+            f"The split {settings.held_out!r} has no sample of an entity that is trained, so nothing can be measured "
+            "on it; take another as data.held_out, or leave that out."
+        )
     samples = np.concatenate([trained, held])
     entities = tuple(corpus.entities[position] for position in kept.tolist())
     return TrainingSet(entities, samples, head[corpus.sample_entity[samples]], len(trained))

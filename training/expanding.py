@@ -88,11 +88,16 @@ class Expanding:
             Aligner(self._network.model, self._trunk, self._samples, settings).align(trained)
 
     def held_out(self) -> dict[str, dict[str, float]]:
-        """Measure loss and accuracy on the held-out samples with both parts, text alone, and the picture alone."""
-        data, size = self._source.data, self._config.loop.batch_size
-        rows, found = np.arange(data.trained, len(data.samples)), {}
-        for name, picture, text in (("both", False, False), ("text", True, False), ("picture", False, True)):
-            loss = right = 0.0
+        """Measure loss and accuracy on the held-out samples with both parts, text alone, and the picture alone.
+
+        Samples that lack a part do not count where it is shown alone; what none of them has is left out.
+        """
+        data, size, found = self._source.data, self._config.loop.batch_size, {}
+        held = np.arange(data.trained, len(data.samples))
+        has_text, has_picture = self._source.text.has_text[held], self._source.pictures.picture_of[held] >= 0
+        shown = (("both", held), ("text", held[has_text]), ("picture", held[has_picture]))
+        for name, rows in ((name, rows) for name, rows in shown if len(rows)):
+            picture, text, loss, right = name == "text", name == "picture", 0.0, 0.0
             for first in range(0, len(rows), size):
                 chosen = rows[first : first + size]
                 with evaluating(self._network.model):
@@ -102,7 +107,7 @@ class Expanding:
                 labels = torch.from_numpy(data.labels[chosen]).to(predicted.device)
                 loss += masked_entity_loss(predicted, labels, 0.0).item() * len(chosen)
                 right += hits(predicted, labels).item()
-            found[name] = {"loss": loss / max(1, len(rows)), "accuracy": right / max(1, len(rows))}
+            found[name] = {"loss": loss / len(rows), "accuracy": right / len(rows)}
         return found
 
     def _table(self, shown: Shown, step: int) -> EntityTable:

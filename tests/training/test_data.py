@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -33,6 +35,13 @@ def test_entities_and_samples(corpus):
         training_set(corpus, DataSettings(min_samples=6))
     with pytest.raises(TrainingError, match="no split 'dev'"):
         training_set(corpus, DataSettings(split="dev"))
+
+
+def test_a_split_of_other_entities_cannot_be_held_out():
+    rows = {"train": np.array([0, 1]), "test": np.array([2])}
+    corpus = SimpleNamespace(entities="abc", sample_entity=np.arange(3), splits=tuple(rows), select=rows.__getitem__)
+    with pytest.raises(TrainingError, match=r"'test' has no sample of an entity that is trained.*data\.held_out"):
+        training_set(corpus, DataSettings(held_out="test"))
 
 
 def test_an_epoch_takes_every_row_once():

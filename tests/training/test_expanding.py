@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import pytest
 import torch
 
+from entity_expand.corpus import Corpus
 from training.config import TrainingConfig
 from training.features import entity_features
 from training.trainer import Trainer
@@ -27,3 +31,35 @@ def test_lists_are_mined_from_what_is_trained_on(corpus, settings_file, tmp_path
         trainer = Trainer(config, corpus, tmp_path, tmp_path / "cache", None, print)
     assert len(trainer.expanding.lists(0).positives) == 10
     assert asked == [shown]
+
+
+@pytest.fixture
+def held_out(corpus_folder, settings_file, tmp_path):
+    """Measure the model that nothing has trained yet, its held-out rows changed, or left out where None comes back."""
+
+    def measured(change):
+        folder = tmp_path / f"corpus-{len(list(tmp_path.glob('corpus-*')))}"
+        shutil.copytree(corpus_folder, folder)
+        lines = [json.loads(line) for line in (folder / "sentences.jsonl").read_text().splitlines()]
+        rows = [row if row.get("split") != "test" else change(number, row) for number, row in enumerate(lines)]
+        (folder / "sentences.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows if row))
+        run = tmp_path / f"run-{folder.name}"
+        run.mkdir()
+        with Corpus.open(folder) as opened, torch.random.fork_rng():
+            config = TrainingConfig.read(settings_file())
+            return Trainer(config, opened, run, tmp_path / "cache", None, print).held_out()
+
+    return measured
+
+
+def _without_picture(row):
+    return {key: value for key, value in row.items() if key != "image"}
+
+
+def test_what_samples_lack_is_not_measured_on_them(held_out):
+    some = held_out(lambda number, row: _without_picture(row) if number % 12 > 5 else row)
+    few = held_out(lambda number, row: None if number % 12 > 5 else row)
+    assert some["picture"] == few["picture"]
+    assert some["text"] != few["text"]
+    none = held_out(lambda number, row: _without_picture(row))
+    assert none.keys() == {"both", "text"} and none["text"] == some["text"] == none["both"]

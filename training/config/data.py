@@ -30,7 +30,8 @@ class DataSettings:
             trusted less, and the text is read too; None means 0.
         other_picture: Share of the samples of a step that are shown any picture of their entity, a second view of
             it, in the place of their own; None means 0.
-        held_out: Split on which loss and accuracy are measured after each epoch, for entities that are trained.
+        held_out: Split on which loss and accuracy are measured after each epoch, for entities that are trained; text
+            alone and picture alone on the samples that have one.
     """
 
     split: str = "train"
