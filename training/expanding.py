@@ -17,7 +17,7 @@ from training.data import Batch
 from training.features import Encode, EntityFeatures, Samples, Shown, entity_features, evaluating
 from training.losses import masked_entity_loss
 from training.metric import Metric
-from training.mining import mine, mining_seeds
+from training.mining import mine, mining_seeds, rank_range
 from training.network import Network
 from training.pairs import EntityLists
 from training.table import EntityTable, cosine_table, entity_table
@@ -33,13 +33,21 @@ class Expanding:
         corpus: The corpus.
         network: The model.
         source: Where batches come from.
+
+    Raises:
+        CorpusError: Queries or a truth cannot be read.
+        TrainingError: The samples cannot be aligned, no query has a trained seed, or lists of all entities would be too
+            short for the hard negatives.
     """
 
     def __init__(self, config: TrainingConfig, corpus: Corpus, network: Network, source: Source) -> None:
         self._config, self._network, self._source = config, network, source
         data, tasks, validation = source.data, config.tasks, config.validation
-        seeds = mining_seeds(corpus.root, data.entities, config.mining, validation.truth) if tasks.contrasts else None
-        self._seeds = seeds
+        self._seeds = None
+        if tasks.contrasts:
+            self._seeds = mining_seeds(corpus.root, data.entities, config.mining, validation.truth)
+            count = len(data.entities)
+            rank_range(config.mining, config.model.clusters, count, count - self._seeds.longest)
         self._validator = None if validation.queries is None else Validator(corpus, data.entities, validation)
         trained = slice(0, data.trained)
         self._samples = Samples(

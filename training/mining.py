@@ -35,6 +35,11 @@ class MiningSeeds:
     class_names: tuple[str, ...] = ()
     classes: Mapping[str, frozenset[int]] | None = None
 
+    @property
+    def longest(self) -> int:
+        """Most seeds of a list."""
+        return max(map(len, self.sets), default=1)
+
 
 @dataclass(frozen=True)
 class RankRange:
@@ -122,7 +127,8 @@ def mine(table: EntityTable, settings: MiningSettings, clusters: int, seeds: Min
         seeds: Of `mining_seeds`; None where each entity has its own list and there is no oracle.
 
     Raises:
-        TrainingError: The settings have an oracle or queries, and `seeds` have not.
+        TrainingError: The settings have an oracle or queries, and `seeds` have not; or the ranks of the hard negatives
+            lie beyond the end of the lists.
     """
     given = seeds or MiningSeeds()
     if (settings.oracle and given.classes is None) or (settings.seeds == "queries" and not given.sets):
@@ -155,7 +161,8 @@ def _sharing(seed: int, top: Int64, classes: Mapping[str, frozenset[int]]) -> In
 def _of_queries(table: EntityTable, settings: MiningSettings, clusters: int, seeds: MiningSeeds) -> EntityLists:
     here = [each[table.places(each) >= 0] for each in seeds.sets]
     chosen = [(name, each) for name, each in zip(seeds.class_names, here, strict=True) if len(each)]
-    ranks = rank_range(settings, clusters, table.vocabulary, len(table.entities))
+    ranked = len(table.entities) - max((len(each) for _, each in chosen), default=0)
+    ranks = rank_range(settings, clusters, table.vocabulary, ranked)
     expanding = ExpandSettings(both_directions=settings.both_directions)
     lists = table.expanded([each for _, each in chosen], max(ranks.last, settings.positives), expanding)
     positives = [np.append(each, top[: settings.positives]) for (_, each), top in zip(chosen, lists, strict=True)]

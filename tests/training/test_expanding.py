@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from entity_expand.corpus import Corpus
+from entity_expand.errors import TrainingError
 from training.config import TrainingConfig
 from training.features import entity_features
+from training.loop import train
 from training.trainer import Trainer
 
 CONTRAST = "\n[tasks]\ninstance = 0.5\n[mining]\nclass_size = 3\npositives = 2\nstart = 0\n"
@@ -31,6 +33,13 @@ def test_lists_are_mined_from_what_is_trained_on(corpus, settings_file, tmp_path
         trainer = Trainer(config, corpus, tmp_path, tmp_path / "cache", None, print)
     assert len(trainer.expanding.lists(0).positives) == 10
     assert asked == [shown]
+
+
+def test_ranks_beyond_all_lists_end_a_run_before_its_first_step(corpus, settings_file, tmp_path):
+    config = TrainingConfig.read(settings_file(epochs=2, extra="\n[tasks]\ninstance = 0.5\n[mining]\npositives = 9\n"))
+    with pytest.raises(TrainingError, match="begin at rank 10 of lists of 9 entities"):
+        train(config, corpus, tmp_path / "run")
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
 
 
 @pytest.fixture

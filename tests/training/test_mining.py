@@ -93,8 +93,17 @@ def test_queries_are_expanded_by_the_whole_search(clusters, folder, folder_missi
         assert negatives.tolist() == found[14:20].tolist()
 
 
+def test_lists_of_queries_lack_their_seeds(clusters, folder) -> None:
+    settings = MiningSettings(seeds="queries", class_size=37, negatives_from=1.0, negatives_to=9.0)
+    seeds = mining_seeds(folder, ENTITIES, settings)
+    assert seeds.longest == 3
+    assert [len(each) for each in mine(clusters.table, settings, 5, seeds).negatives] == [1] * 8
+    with pytest.raises(TrainingError, match="begin at rank 38 of lists of 37"):
+        mine(clusters.table, MiningSettings(**{**vars(settings), "class_size": 38}), 5, seeds)
+
+
 @pytest.mark.parametrize("seeds", ["entities", "queries"])
-@pytest.mark.parametrize("positives", [1, 5, 38])
+@pytest.mark.parametrize("positives", [1, 5, 36])
 @pytest.mark.parametrize("window", [(0.0, 0.5), (0.5, 2.0), (3.0, 50.0)])
 @pytest.mark.parametrize("oracle", [False, True])
 def test_no_entity_is_on_both_sides(clusters, folder, seeds, positives, window, oracle) -> None:
@@ -154,7 +163,7 @@ def test_class_names_match_exactly(clusters) -> None:
     """The original takes a class whose name is part of another's for that one as well."""
     classes = {"cities": frozenset({0, 1, 2}), "capital_cities": frozenset(range(40))}
     seeds = MiningSeeds((np.array([0]),), ("cities",), classes)
-    settings = MiningSettings(seeds="queries", positives=39, class_size=2, oracle=True)
+    settings = MiningSettings(seeds="queries", positives=39, negatives_from=0.0, negatives_to=0.0, oracle=True)
     (positives,) = mine(clusters.table, settings, 5, seeds).positives
     assert set(positives) == {0, 1, 2}
 
