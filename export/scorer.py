@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from entity_expand import files
 from entity_expand.bundle.specs import TensorSpec, scorer_spec
-from entity_expand.errors import BundleError
+from entity_expand.errors import BundleError, IndexChangedError, StoreError
 from entity_expand.scorer.folder import (
     SCORER_DATA,
     SCORER_FILES,
@@ -22,14 +22,16 @@ from entity_expand.scorer.folder import (
     SCORER_MANIFEST,
     TABLES,
 )
-from entity_expand.search.scoring import EntityRows
-from entity_expand.stores.base import Describe, Rows, Store
+from entity_expand.search.scoring import EntityRows, stacked
+from entity_expand.stores.base import Describe, Matching, Rows, Store
 from entity_expand.types import AnyArray, Float32
 from export.to_onnx import IR_VERSION, OPSET, cleaned
 
 INLINE = 1 << 30
 """Most bytes of rows that the graph's own file holds; more go into a file beside it."""
 _STEP = 4096
+_SECONDS = 120.0
+"""For the list of the entities that are there, and for each block of them."""
 
 
 def write_scorer(folder: Path, rows: EntityRows, ids: Sequence[str], fingerprint: str, inline: int = INLINE) -> None:
@@ -68,20 +70,25 @@ def write_scorer_of(store: Store, folder: Path) -> int:
     """Write the scorer of all entities of an opened index, of either kind; return their number.
 
     Raises:
-        StoreError: The index cannot be read.
+        IndexChangedError: The index was replaced, or an entity removed, while it was read.
+        StoreError: The index cannot be read, or holds no entity.
     """
-    reader = store.begin()
+    reader = store.begin(_SECONDS)
     meta = reader.facts.meta
+    (there,) = reader.answer([Matching(None)])
+    if not len(there):
+        raise StoreError("A scorer needs at least one entity; the index holds none.")
     parts: list[EntityRows] = []
     ids: list[str] = []
-    for start in range(0, meta.entities, _STEP):
-        places = np.arange(start, min(start + _STEP, meta.entities))
+    for start in range(0, len(there), _STEP):
+        reader, places = store.begin(_SECONDS), there[start : start + _STEP]
+        if reader.facts.meta != meta:
+            raise IndexChangedError("The index was replaced while it was read; write its scorer again.")
         rows, records = reader.answer([Rows(places), Describe(tuple(places.tolist()))])
         parts.append(rows)
         ids += [record.entity.id for record in records]
-    columns = zip(*((each.head, each.scaled, each.deviation, each.log_offset) for each in parts), strict=True)
-    write_scorer(folder, EntityRows(*(np.concatenate(column) for column in columns)), ids, meta.bundle)
-    return meta.entities
+    write_scorer(folder, stacked(parts), ids, meta.bundle)
+    return len(ids)
 
 
 def scorer_graph(rows: EntityRows, data: Path | None = None) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -13,8 +14,13 @@ from entity_expand.bundle.fakes import fake_bundle
 from entity_expand.corpus import Corpus
 from entity_expand.elastic.documents import unpack_rows
 from entity_expand.elastic.hybrid import read_index
-from entity_expand.errors import ConfigError, IndexMismatchError, IndexMissingError, RejectedError
+from entity_expand.elastic.store import TIMEOUT, ElasticReader, ElasticStore
+from entity_expand.errors import ConfigError, IndexMismatchError, IndexMissingError, RejectedError, StoreError
+from entity_expand.scorer import OnnxScorer, SeedSet
+from entity_expand.search.scoring import query_vector
+from entity_expand.stores.base import Rows
 from entity_expand.types import Entity
+from export.scorer import write_scorer_of
 from indexer import ChangeReport, delete_entities, set_attributes, upsert_entities, verify_index
 
 
@@ -86,6 +92,37 @@ def test_deleting(world: World) -> None:
     assert not verify_index(world.address).problems
     assert upsert(world, world.corpus) == ChangeReport(written=2, new=2, unchanged=COUNT - 2)
     assert (world.source("3")["place"], world.source("5")["place"]) == (COUNT, COUNT + 1)
+
+
+class Timed(ElasticStore):
+    """Notes how long its runs may take."""
+
+    limits: ClassVar[list[float | None]] = []
+
+    def begin(self, timeout: float | None = None) -> ElasticReader:
+        self.limits.append(timeout)
+        return super().begin(timeout)
+
+
+def test_a_scorer_holds_what_came_and_nothing_that_went(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.index()
+    upsert(world, world.write("later", [*entities_of(), Entity("zz", "Place Z"), Entity("aa", "Place A")]))
+    delete_entities(world.address, ["3", "29", "zz"], settings=world.settings())
+    monkeypatch.setattr("export.scorer._STEP", 16)
+    store = Timed.open(world.address)
+    assert write_scorer_of(store, world.folder / "scorer") == COUNT - 1
+    assert len(Timed.limits) == 1 + 2 and all(limit and limit > TIMEOUT for limit in Timed.limits)
+    found = OnnxScorer(world.folder / "scorer")
+    ids = [each.id for each in entities_of() if each.id not in ("3", "29")] + ["aa"]
+    assert found.roster.ids == tuple(ids)
+    best = found.best([SeedSet(["2", "aa"])], COUNT)[0]
+    rows = store.begin().answer([Rows(np.array([*range(3), *range(4, COUNT - 1), COUNT]))])[0]
+    scores = rows.head.astype(np.float64) @ query_vector(rows.take(np.array([2, COUNT - 2])))
+    np.testing.assert_allclose(best.scores, scores[best.positions], rtol=1e-5, atol=1e-5)
+    delete_entities(world.address, ids, settings=world.settings())
+    with pytest.raises(StoreError, match="holds none"):
+        write_scorer_of(store, world.folder / "scorer")
+    store.close()
 
 
 def test_attributes(world: World) -> None:
