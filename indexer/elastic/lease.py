@@ -2,8 +2,8 @@
 
 The lease is a document on the server whose number of beats the holder raises every few seconds by conditional writes.
 Whoever finds one of another holder watches it: if it beats, the holder is alive; if it has not changed for the
-agreed time, the holder is dead and the lease is taken over, conditionally again, so that one newcomer wins. No clocks
-are compared. A dead process of this very machine is recognised at once.
+time that it states, the holder is dead and the lease is taken over, conditionally again, so that one newcomer wins.
+No clocks are compared. A dead process of this very machine is recognised at once.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class Lease:
     Args:
         connection: The server.
         name: The name of the index.
-        seconds: A lease that has not been renewed for so long is taken over.
+        seconds: This lease may be taken over when it has not been renewed for so long; another holder's is taken over
+            after the longer of its own time and this one.
         patience: Seconds for which the server may fail.
     """
 
@@ -53,6 +54,7 @@ class Lease:
             "process": _process(os.getpid()),
             "pid": os.getpid(),
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": seconds,
         }
         self._beat = 0
         self._seen = (-1, -1)
@@ -119,7 +121,8 @@ class Lease:
             if found.source.get("owner") == self._own["owner"]:  # the first try had arrived after all
                 return self._hold(found.seen)
             dead = found.source.get("machine") == self._own["machine"] and not _is_running(found.source)
-            if dead or (watched == found.seen and time.monotonic() - since >= self._seconds):
+            term = max(self._seconds, found.source.get("seconds", 0.0))
+            if dead or (watched == found.seen and time.monotonic() - since >= term):
                 answer = self._write(found.seen, self._patience)
                 if answer.status != 409:
                     return self._hold(_seen(answer))

@@ -86,7 +86,7 @@ def test_the_lease_of_a_killed_process_of_this_machine_is_taken_at_once(
 def test_a_lease_that_does_not_change_is_taken_over(elasticsearch_url, index_name, connection, machine: str) -> None:
     with Lease(connection, index_name, seconds=600):
         found = held(elasticsearch_url, index_name)
-    found = {**found, "owner": "somebody", "host": "elsewhere"}
+    found = {**found, "owner": "somebody", "host": "elsewhere", "seconds": 0.1}
     if machine == "another":  # where a process of the same number says nothing
         found |= {"machine": "elsewhere", "process": "1 1", "pid": 1}
     ask("PUT", f"{elasticsearch_url}/{LEASES}/_doc/{index_name}", found)
@@ -95,6 +95,16 @@ def test_a_lease_that_does_not_change_is_taken_over(elasticsearch_url, index_nam
         assert 1.0 <= time.monotonic() - began < 5
         lease.check()
         assert held(elasticsearch_url, index_name)["owner"] != "somebody"
+
+
+def test_a_lease_is_watched_for_as_long_as_it_states(elasticsearch_url, index_name, connection) -> None:
+    with Lease(connection, index_name, seconds=600):
+        found = held(elasticsearch_url, index_name)
+    found |= {"owner": "somebody", "machine": "elsewhere", "seconds": 3.0}
+    ask("PUT", f"{elasticsearch_url}/{LEASES}/_doc/{index_name}", found)
+    began = time.monotonic()
+    with Lease(connection, index_name, seconds=0.5):
+        assert time.monotonic() - began >= 3.0
 
 
 def test_a_holder_whose_lease_was_taken_stops(elasticsearch_url, index_name, connection) -> None:
