@@ -28,13 +28,14 @@ from indexer.elastic.layers import LayerRows, encoded, layers_of
 from indexer.elastic.options import choose_options
 from indexer.elastic.pages import stored
 from indexer.elastic.session import Session, work_folder, writing
-from indexer.elastic.verify import check_loaded
+from indexer.elastic.verify import check_loaded, count
 from indexer.elastic.versions import Version, behind, find_versions, meta_of, use, write_meta
 from indexer.features import GroupEncoder
 from indexer.prepare import Prepared, index_meta, version_name
 from indexer.settings import ElasticSettings, IndexReport, LoadReport
 
 _REJECTED = "rejected.jsonl"
+_TRAINED = {"term": {"trained": True}}
 _UNKNOWN = Layer(Frame(np.empty(0), PairFrame(np.empty(0), 1.0)), {})  # until the rows are there
 
 
@@ -71,8 +72,9 @@ def index_on_server(
             load = LoadReport(physical, options, reason)
         else:
             load = _build(session, physical, found is not None, prepared, encoder, wanted, reason)
+        entities, trained = count(session, physical, {"match_all": {}}), count(session, physical, _TRAINED)
     without_samples = len(prepared.corpus.entities) - meta.entities
-    return IndexReport(meta.entities, meta.trained, meta.samples, without_samples, up_to_date, load)
+    return IndexReport(entities, trained, meta.samples, without_samples, up_to_date, load)
 
 
 def _is_whole(found: Version, settings: ElasticSettings) -> bool:
@@ -133,6 +135,7 @@ def _build(
     if exists:
         before = meta_of(session, physical)
         meta = dataclasses.replace(meta, state=before.state, packed=before.packed, fitted=before.fitted or meta.fitted)
+        meta = dataclasses.replace(meta, rejected=before.rejected)
         write_meta(session, physical, meta)
     else:
         _create(session, physical, meta)

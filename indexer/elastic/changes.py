@@ -106,8 +106,9 @@ def upsert_entities(
         places = np.array([there[each].place if each in there else -1 for each in prepared.ids], dtype=np.int64)
         new = int((places < 0).sum())
         places[places < 0] = np.arange(meta.next_place, meta.next_place + new)
-        _write(session, physical, meta, prepared, encoder, places, contents[kept], new)
-        return ChangeReport(len(places), new, unchanged, missing)
+        refused = set(_write(session, physical, meta, prepared, encoder, places, contents[kept], new))
+        written = [each for each in prepared.ids if each not in refused]
+        return ChangeReport(len(written), sum(each not in there for each in written), unchanged, missing)
 
 
 def _asked_for(
@@ -148,7 +149,8 @@ def _write(
     places: Int64,
     contents: Int64,
     new: int,
-) -> None:
+) -> list[str]:
+    """Write entities and return the ids of those that the server refused."""
     made_of = [physical, prepared.ids, contents.tolist()]
     key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
     work = work_folder(session.address, session.settings) / f"upsert-{key}"
@@ -168,13 +170,15 @@ def _write(
 
     report = bulk.load(items(), work.with_suffix(".rejected.jsonl"), total=len(places))
     refresh(session, physical)
-    for each in report.rejected_ids():
+    refused = report.rejected_ids()
+    for each in refused:
         expected.pop(each, None)
     found = {each.id: each.revision for each in stored_of(session, physical, list(expected))}
     if wrong := sum(found.get(each) != value for each, value in expected.items()):
         raise StoreError(f"{wrong:,} of {len(expected):,} entities are not in {physical} as they were sent; run again.")
     _raise_if_rejected(session, report)
     shutil.rmtree(work, ignore_errors=True)
+    return refused
 
 
 def _longer(layer: Layer, rows: EntityRows, meta: ElasticMeta) -> Layer:
@@ -209,14 +213,15 @@ def delete_entities(
         refresh(session, physical)
         wanted = list(dict.fromkeys(ids))
         there = {each.id for each in stored_of(session, physical, wanted)}
-        missing = tuple(each for each in wanted if each not in there)
+        missing, refused = tuple(each for each in wanted if each not in there), 0
         if there:
             write_meta(session, physical, dataclasses.replace(meta, changes=meta.changes + 1))
             letters = _letters(session, "delete")
             report = session.bulk(physical).load((Item(each, None) for each in wanted if each in there), letters)
             refresh(session, physical)
             _raise_if_rejected(session, report)
-    return ChangeReport(len(there), missing=missing)
+            refused = report.rejected
+    return ChangeReport(len(there) - refused, missing=missing)
 
 
 def _letters(session: Session, name: str) -> Path:

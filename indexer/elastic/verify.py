@@ -94,10 +94,15 @@ def count_problems(
         names = [field_of(field, part) for field in meta.vectors.fields]
         wanted += [(f"vectors {name!r}", {"exists": {"field": name}}, present[part]) for name in names]
     for what, query, expected in wanted:
-        count = session.ask("POST", f"/{physical}/_count", {"query": query}).body["count"]
-        if count != expected:
-            problems.append(f"it has {count:,} {what}, expected {expected:,}")
+        found = count(session, physical, query)
+        if found != expected:
+            problems.append(f"it has {found:,} {what}, expected {expected:,}")
     return problems
+
+
+def count(session: Session, physical: str, query: Mapping[str, Any]) -> int:
+    """Return how many documents match; only what was refreshed is seen."""
+    return int(session.ask("POST", f"/{physical}/_count", {"query": query}).body["count"])
 
 
 def _row_problems(session: Session, physical: str, rows: LayerRows, places: Int64) -> list[str]:

@@ -276,8 +276,15 @@ def test_entities_that_the_server_refuses_keep_the_version_out_of_use(world: Wor
     report = world.index(corpus, allow_rejected=True)
     assert report.load is not None and report.load.dead_letters is not None
     assert (report.load.rejected, len(letters(report.load.dead_letters))) == (2, 2)
+    assert (report.entities, report.trained) == (COUNT, TRAINED)
     assert world.behind() == [report.load.version] != [old]
+    again = world.index(corpus, allow_rejected=True)
+    assert (again.up_to_date, again.entities, again.trained) == (True, COUNT, TRAINED)
+    with pytest.raises(RejectedError):
+        world.index(corpus)
+    assert world.behind() == [report.load.version]
     assert not verify_index(world.address).problems
+    assert world.index(corpus, allow_rejected=True).up_to_date
 
 
 def test_of_two_runs_the_second_is_told(world: World, tmp_path: Path) -> None:

@@ -29,10 +29,10 @@ def world(tmp_path: Path, elasticsearch_url: str, index_name: str) -> World:
     return World(tmp_path, elasticsearch_url, index_name)
 
 
-def upsert(world: World, corpus: Path, ids: list[str] | None = None, bundle=None) -> ChangeReport:
+def upsert(world: World, corpus: Path, ids: list[str] | None = None, bundle=None, **changes) -> ChangeReport:
     with Corpus.open(corpus) as opened:
         return upsert_entities(
-            bundle or world.bundle, world.encoder, opened, world.address, ids, settings=world.settings()
+            bundle or world.bundle, world.encoder, opened, world.address, ids, settings=world.settings(**changes)
         )
 
 
@@ -197,4 +197,6 @@ def test_entities_that_the_server_refuses_are_listed(world: World) -> None:
     with pytest.raises(RejectedError, match=r"refused 1 of 2 entities; .*rejected.jsonl"):
         upsert(world, corpus)
     assert world.source("q")["place"] == COUNT
+    report = upsert(world, corpus, allow_rejected=True)
+    assert report == ChangeReport(written=0, new=0, unchanged=COUNT + 1)
     assert not verify_index(world.address).problems
