@@ -103,6 +103,12 @@ def version_name(meta: IndexMeta, *further: object) -> str:
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
 
 
+def variant_of(encoder: Encoder | GroupEncoder) -> list[str]:
+    """Return how an encoder computes, for what features are kept under; nothing if by fp32, or if it does not say."""
+    variant = getattr(encoder, "variant", "fp32")
+    return [] if variant == "fp32" else [str(variant)]
+
+
 def features_of(prepared: Prepared, encoder: Encoder | GroupEncoder, work: Path) -> Float64:
     """Return the feature of each entity, (n, D) float64, memory-mapped from files in the folder `work`.
 

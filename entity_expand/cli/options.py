@@ -65,7 +65,7 @@ def encoder_options(command: Command) -> Command:
         ),
         click.option(
             "--variant", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True,
-            help="Which graphs of the bundle an encoder that runs here takes: int8 for CPUs, fp16 for GPUs.",
+            help="Which graphs of the bundle the encoder takes, here or on its server: int8 for CPUs, fp16 for GPUs.",
         ),
     )  # fmt: skip
     for option in reversed(options):

@@ -100,6 +100,11 @@ class OnnxEncoder:
         return self._bundle.dimension
 
     @property
+    def variant(self) -> Variant:
+        """How the graph computes."""
+        return self._variant
+
+    @property
     def missing_pictures(self) -> int:
         """How many pictures could not be read so far; one that is given often in a call counts once."""
         return self._missing

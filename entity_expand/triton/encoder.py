@@ -57,6 +57,7 @@ class AsyncTritonEncoder(Asking):
         super().__init__(encoder_model(bundle, modality, variant), where, timeout)
         self._bundle = bundle
         self._modality: Modality = modality
+        self._variant: Variant = variant
         others = bundle.alone(variant) if modality == "both" else ()
         self._others = {seen: encoder_model(bundle, seen, variant) for seen in others}
         self._batch_size, self._in_flight = batch_size, in_flight
@@ -66,6 +67,11 @@ class AsyncTritonEncoder(Asking):
     def dimension(self) -> int:
         """D, width of the feature."""
         return self._bundle.dimension
+
+    @property
+    def variant(self) -> Variant:
+        """How the model computes."""
+        return self._variant
 
     @property
     def missing_pictures(self) -> int:
@@ -136,6 +142,11 @@ class TritonEncoder(Waiting[AsyncTritonEncoder]):
     def dimension(self) -> int:
         """D, width of the feature."""
         return self._shared.connection.dimension
+
+    @property
+    def variant(self) -> Variant:
+        """How the model computes."""
+        return self._shared.connection.variant
 
     @property
     def missing_pictures(self) -> int:

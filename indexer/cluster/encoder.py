@@ -110,6 +110,11 @@ class RayEncoder:
         """D, width of the feature."""
         return self._bundle.dimension
 
+    @property
+    def variant(self) -> Variant:
+        """How the graphs of the workers compute."""
+        return self._settings.variant
+
     def encode_groups(self, corpus: Corpus, groups: Sequence[Group], modality: Modality) -> Iterator[Float64]:
         """Yield the mean features (n, D) float64 of each group's entities, in the order of `groups`.
 

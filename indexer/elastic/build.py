@@ -31,7 +31,7 @@ from indexer.elastic.session import Session, work_folder, writing
 from indexer.elastic.verify import check_loaded, count
 from indexer.elastic.versions import Version, behind, find_versions, meta_of, use, write_meta
 from indexer.features import GroupEncoder
-from indexer.prepare import Prepared, index_meta, version_name
+from indexer.prepare import Prepared, index_meta, variant_of, version_name
 from indexer.settings import ElasticSettings, IndexReport, LoadReport
 
 _REJECTED = "rejected.jsonl"
@@ -59,7 +59,7 @@ def index_on_server(
     if settings.vectors is not None:
         options, reason = settings.vectors, "as asked for"
     parts: tuple[Modality, ...] = PARTS if prepared.settings.modalities else ()
-    made_of = [prepared.settings.evidence, settings.shards, *dataclasses.astuple(options), *parts]
+    made_of = [prepared.settings.evidence, settings.shards, *dataclasses.astuple(options), *parts, *variant_of(encoder)]
     version = version_name(meta, *made_of)
     fitted, evidence = read_fitted(prepared.bundle.path, meta.bundle, BundleError), prepared.settings.evidence
     layers: dict[Modality | None, Layer] = dict.fromkeys((None, *parts), _UNKNOWN)

@@ -34,7 +34,7 @@ from indexer.elastic.pages import stored, stored_of
 from indexer.elastic.session import Session, work_folder, writing
 from indexer.elastic.versions import current, write_meta
 from indexer.features import GroupEncoder, select
-from indexer.prepare import Prepared, of_selection
+from indexer.prepare import Prepared, of_selection, variant_of
 from indexer.settings import ElasticSettings, IndexSettings
 
 
@@ -151,7 +151,7 @@ def _write(
     new: int,
 ) -> list[str]:
     """Write entities and return the ids of those that the server refused."""
-    made_of = [physical, prepared.ids, contents.tolist()]
+    made_of = [physical, prepared.ids, contents.tolist(), *variant_of(encoder)]
     key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
     work = work_folder(session.address, session.settings) / f"upsert-{key}"
     work.mkdir(parents=True, exist_ok=True)

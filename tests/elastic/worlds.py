@@ -28,6 +28,7 @@ class CountingEncoder(FakeEncoder):
     def __init__(self, dimension: int) -> None:
         super().__init__(dimension)
         self.seen = 0
+        self.variant = "fp32"
 
     def encode(self, inputs):
         self.seen += len(inputs)

@@ -149,6 +149,25 @@ def test_a_stopped_run_leaves_the_old_index_and_goes_on(corpus_folder, bundle, e
     assert not (root / "building").exists()
 
 
+def test_features_of_variants_are_kept_apart(corpus_folder, bundle, encoder, tmp_path) -> None:
+    class Int8(StoppingEncoder):
+        variant = "int8"
+
+        def encode(self, inputs):
+            return super().encode(inputs) + np.float32(0.01)
+
+    root, other = tmp_path / "index", Int8(bundle.dimension, 10**9)
+    with Corpus.open(corpus_folder) as corpus:
+        with pytest.raises(KeyboardInterrupt):
+            index_corpus(bundle, StoppingEncoder(bundle.dimension, 100), corpus, root)
+        assert index_corpus(bundle, other, corpus, root).samples == other.seen
+        assert index_corpus(bundle, other, corpus, root).up_to_date
+        index_corpus(bundle, other, corpus, tmp_path / "other")
+        assert contents(root) == contents(tmp_path / "other")
+        assert not index_corpus(bundle, encoder, corpus, root).up_to_date
+        assert contents(root) != contents(tmp_path / "other")
+
+
 def test_a_reader_keeps_its_version(corpus_folder, bundle, encoder, tmp_path) -> None:
     root = tmp_path / "index"
     with Corpus.open(corpus_folder) as corpus:

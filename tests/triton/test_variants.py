@@ -71,9 +71,11 @@ def server(several: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def test_each_graph_is_asked_by_what_it_sees_and_how_it_computes(several: Bundle, server: TritonNode) -> None:
     where, found = f"triton://127.0.0.1:{server.grpc_port}", []
     for modality, variant in several.graphs:
-        wanted = OnnxEncoder(several, modality=modality, variant=variant).encode(INPUTS)
+        local = OnnxEncoder(several, modality=modality, variant=variant)
+        wanted = local.encode(INPUTS)
         with TritonEncoder(several, where, modality=modality, variant=variant) as encoder:
             found.append(encoder.encode(INPUTS))
+            assert encoder.variant == local.variant == variant
         np.testing.assert_allclose(found[-1], wanted, rtol=1e-5)
     assert len(several.graphs) == 6 and len({each.tobytes() for each in found}) == 6
 
