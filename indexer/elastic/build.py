@@ -29,7 +29,7 @@ from indexer.elastic.options import choose_options
 from indexer.elastic.pages import stored
 from indexer.elastic.session import Session, work_folder, writing
 from indexer.elastic.verify import check_loaded, count
-from indexer.elastic.versions import Version, behind, find_versions, meta_of, use, write_meta
+from indexer.elastic.versions import Version, behind, find_versions, meta_of, use, version_pattern, write_meta
 from indexer.features import GroupEncoder
 from indexer.prepare import Prepared, index_meta, variant_of, version_name
 from indexer.settings import ElasticSettings, IndexReport, LoadReport
@@ -153,7 +153,16 @@ def _build(
     if kept is not None:
         kept = kept.replace(work.parent / f"{physical}.{_REJECTED}")
     shutil.rmtree(work, ignore_errors=True)
+    _clear(session)
     return LoadReport(physical, meta.vectors, reason, report.sent, report.rejected, kept, recall, checked)
+
+
+def _clear(session: Session) -> None:
+    """Remove what runs that were stopped had encoded for versions that are not on the server."""
+    there, ours = {each.physical for each in find_versions(session)}, version_pattern(session.name)
+    for folder in work_folder(session.address, session.settings).iterdir():
+        if folder.is_dir() and ours.fullmatch(folder.name) and folder.name not in there:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _create(session: Session, physical: str, meta: ElasticMeta) -> None:

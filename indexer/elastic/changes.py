@@ -154,6 +154,9 @@ def _write(
     made_of = [physical, prepared.ids, contents.tolist(), *variant_of(encoder)]
     key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
     work = work_folder(session.address, session.settings) / f"upsert-{key}"
+    for other in work.parent.glob("upsert-" + 16 * "[0-9a-f]"):  # of a run that was stopped; then something changed
+        if other != work:
+            shutil.rmtree(other, ignore_errors=True)
     work.mkdir(parents=True, exist_ok=True)
     rows = encoded(prepared, encoder, work)
     layers = {part: _longer(layer, rows[part], meta) for part, layer in meta.layers.items()}

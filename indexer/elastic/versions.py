@@ -58,13 +58,18 @@ class Version:
         return self.state == "verified"
 
 
+def version_pattern(name: str) -> re.Pattern[str]:
+    """Return what the names of all versions of an index match as a whole."""
+    return re.compile(re.escape(name) + r"-[0-9a-f]{16}(-\d+)?")
+
+
 def find_versions(session: Session) -> list[Version]:
     """Return all versions of a name, oldest first."""
     name = session.name
     only = {"filter_path": "*.aliases,*.mappings,*.settings.index.creation_date"}
     found = session.ask("GET", f"/{name}-*", params=only).body or {}
-    pattern = re.compile(re.escape(name) + r"-[0-9a-f]{16}(-\d+)?")
-    ours = {key: value for key, value in found.items() if pattern.fullmatch(key) and is_ours(value.get("mappings", {}))}
+    named = version_pattern(name)
+    ours = {key: value for key, value in found.items() if named.fullmatch(key) and is_ours(value.get("mappings", {}))}
     if not ours:
         return []
     paths = "indices.*.primaries.docs.count,indices.*.total.store.size_in_bytes"

@@ -69,6 +69,29 @@ def test_an_upsert_gives_the_rows_of_a_full_build(world: World) -> None:
         assert unpack_rows([upserted["rows"]], 16).head.tolist() == unpack_rows([built["rows"]], 16).head.tolist()
 
 
+def test_what_a_stopped_upsert_encoded_is_used_again_or_removed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.index()
+    corpus, work = world.write("later", entities_of(COUNT + 40)), world.folder / "work"
+
+    def folders() -> list[Path]:
+        return [each for each in work.iterdir() if each.is_dir()]
+
+    def stop(*_) -> None:
+        raise KeyboardInterrupt
+
+    for variant, encoded in (("fp32", 80), ("fp32", 0), ("int8", 80)):
+        world.encoder.variant, world.encoder.seen = variant, 0
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr("indexer.elastic.changes.norms_of", stop)
+            upsert(world, corpus)
+        assert (world.encoder.seen, len(folders())) == (encoded, 1)
+    (work / f"{world.name}-{16 * '0'}").mkdir()
+    assert upsert(world, corpus).new == 40
+    assert len(folders()) == 1
+    assert not world.index().up_to_date
+    assert folders() == []
+
+
 def test_norms_are_raised_before_longer_vectors_come(world: World) -> None:
     world.index()
     before = world.meta()["largest_norms"]
