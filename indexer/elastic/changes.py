@@ -22,7 +22,7 @@ from entity_expand.elastic.address import Address, Credentials
 from entity_expand.elastic.frame import Layer
 from entity_expand.elastic.meta import ElasticMeta
 from entity_expand.encoder import Encoder
-from entity_expand.errors import IndexMismatchError, RejectedError, StoreError
+from entity_expand.errors import ConfigError, IndexMismatchError, RejectedError, StoreError
 from entity_expand.search.scoring import EntityRows
 from entity_expand.types import Int64
 from indexer.elastic.bulk import BulkReport
@@ -84,7 +84,9 @@ def upsert_entities(
         IndexMissingError: There is no index.
         IndexMismatchError: The index was built with another bundle, mapping or similarity.
         RejectedError: The server refused some entities; the others are in the index.
+        ConfigError: `ids` is a text.
     """
+    _check_list(ids)
     with writing(address, credentials, settings or ElasticSettings()) as session:
         physical, meta = current(session)
         _check_fits(physical, meta, bundle, encoder)
@@ -109,6 +111,11 @@ def upsert_entities(
         refused = set(_write(session, physical, meta, prepared, encoder, places, contents[kept], new))
         written = [each for each in prepared.ids if each not in refused]
         return ChangeReport(len(written), sum(each not in there for each in written), unchanged, missing)
+
+
+def _check_list(ids: Sequence[str] | None) -> None:
+    if isinstance(ids, str):
+        raise ConfigError(f"Entities are a list of ids, not the text {ids[:40]!r}.")
 
 
 def _asked_for(
@@ -210,7 +217,9 @@ def delete_entities(
 
     Raises:
         IndexMissingError: There is no index.
+        ConfigError: `ids` is a text.
     """
+    _check_list(ids)
     with writing(address, credentials, settings or ElasticSettings()) as session:
         physical, meta = current(session)
         refresh(session, physical)

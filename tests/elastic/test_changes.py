@@ -57,6 +57,14 @@ def test_only_what_is_new_or_changed_is_encoded_and_written(world: World) -> Non
     assert upsert(world, corpus) == ChangeReport(unchanged=COUNT + 2)
 
 
+def test_a_text_is_no_list_of_ids(tmp_path: Path) -> None:
+    world = World(tmp_path, "http://127.0.0.1:1", "places")  # nothing listens there, and nothing is asked
+    with pytest.raises(ConfigError, match="a list of ids, not the text '12'"):
+        delete_entities(world.address, "12")
+    with pytest.raises(ConfigError, match="a list of ids, not the text '12'"):
+        upsert(world, world.write("later", entities_of()), "12")
+
+
 def test_an_upsert_gives_the_rows_of_a_full_build(world: World) -> None:
     corpus = world.write("later", entities_of(COUNT + 3), {"1": "again"})
     world.index()
