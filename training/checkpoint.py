@@ -12,7 +12,7 @@ from torch import Tensor
 
 from entity_expand.config import from_mapping
 from entity_expand.errors import CheckpointError, ConfigError
-from entity_expand.files import confined, read_capped, read_json
+from entity_expand.files import confined, read_capped, read_json, settle
 from entity_expand.inputs.image import ImageConfig
 from entity_expand.inputs.text import TextConfig
 from entity_expand.types import Entity
@@ -142,7 +142,7 @@ def _pointed(run: Path, pointer: str) -> Path | None:
     name = read_json(run / pointer, JSON_CAP, CheckpointError).get("checkpoint")
     if not isinstance(name, str):
         raise CheckpointError(f"{run / pointer} should name a checkpoint, not {name!r}.")
-    folder = confined(run, name, CheckpointError)
+    folder = settle(confined(run, name, CheckpointError))
     if not folder.is_dir():
         raise CheckpointError(
             f"{run / pointer} names {name}, which is missing: put it back, or delete {run} to train it anew."
@@ -172,7 +172,7 @@ def load_checkpoint(path: Path, which: Which = "latest") -> Checkpoint:
         progress = from_mapping(Progress, {key: value for key, value in state["progress"].items() if key in known})
         corpus_hash, text = str(state["corpus_hash"]), dict(state["text"])
         entities = _entities(folder / "entities.jsonl")
-    except (ConfigError, KeyError, TypeError, ValueError) as problem:
+    except (AttributeError, ConfigError, KeyError, RecursionError, TypeError, ValueError) as problem:
         raise CheckpointError(f"{folder} is damaged: {problem}") from problem
     weights = read_tensors(folder / "model.safetensors")
     if state.get("frozen"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from entity_expand.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -36,6 +38,10 @@ class Progress:
     best_step: int = 0
     waited: int = 0
     aligned: bool = False
+
+    def __post_init__(self) -> None:
+        if not len(self.tasks) == len(self.sums) == len(self.counts):
+            raise ConfigError("progress has not as many sums and counts as tasks.")
 
     def after(self, losses: Mapping[str, float], counts: Mapping[str, float], hits: int, pairs: int) -> Progress:
         """Return where the run stands after a step.

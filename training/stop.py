@@ -19,7 +19,7 @@ class Stop:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Take the signals as a wish to end; a second one does what it always does.
+        """Take the signals as a wish to end; a second one of the same kind does what it always does.
 
         Only the main thread can; elsewhere this does nothing.
         """

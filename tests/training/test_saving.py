@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -70,3 +71,22 @@ def test_lists_come_back(tmp_path):
         checkpoint.lists()
     _saved(tmp_path, model, 2)
     assert load_checkpoint(tmp_path).lists() is None
+
+
+@pytest.mark.parametrize("progress", [[], {"tasks": ["entity"], "sums": [], "counts": []}, {"step": "three"}])
+def test_a_damaged_state_is_said(tmp_path, progress):
+    model = MultiExpan(CONFIG.model, load_text(CONFIG.text, 50), load_vision(CONFIG.vision), 2)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    saved = _saved(tmp_path, model, 1)
+    state = json.loads((saved / "state.json").read_text())
+    (saved / "state.json").write_text(json.dumps({**state, "progress": progress}))
+    with pytest.raises(CheckpointError, match="is damaged"):
+        load_checkpoint(tmp_path)
+
+
+def test_a_checkpoint_that_a_crash_left_moved_aside_comes_back(tmp_path):
+    model = MultiExpan(CONFIG.model, load_text(CONFIG.text, 50), load_vision(CONFIG.vision), 2)
+    (tmp_path / "tokenizer.json").write_text("{}")
+    saved = _saved(tmp_path, model, 1)
+    saved.rename(saved.with_name(f".{saved.name}.old"))
+    assert load_checkpoint(tmp_path).path == saved and saved.is_dir()
