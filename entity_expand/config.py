@@ -8,9 +8,7 @@ class that is made by hand is checked as strictly as one that is read from a fil
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
-import tomllib
 import types
 from collections.abc import Mapping
 from numbers import Integral, Real
@@ -37,6 +35,8 @@ def read_toml(path: Path, kind: type[T]) -> T:
         ConfigError: The file cannot be read, is no TOML, or holds a setting that is unknown, of a wrong type or out
             of range.
     """
+    import tomllib
+
     content = read_capped(path, FILE_CAP, ConfigError)
     try:
         mapping = tomllib.loads(content.decode())
@@ -63,6 +63,8 @@ def from_mapping(kind: type[T], mapping: Mapping[str, Any], where: str = "") -> 
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for key in mapping:
         if key not in fields:
+            import difflib
+
             near = difflib.get_close_matches(str(key), fields, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else f" Known are {', '.join(sorted(fields))}."
             raise ConfigError(f"{_join(where, str(key))} is an unknown setting.{hint}")

@@ -13,7 +13,6 @@ from entity_expand.elastic.address import Credentials
 from entity_expand.errors import IndexChangedError, QueryError
 from entity_expand.expand import expansion
 from entity_expand.explain import Explanation, SetExplanation
-from entity_expand.explain.steps import explained, explained_set
 from entity_expand.front.common import Attempts, first_picture, open_store, refuse_with_service, seed_encoder
 from entity_expand.query import ExpandOptions, ExpandQuery, NewSeed
 from entity_expand.remote.address import is_service
@@ -186,10 +185,14 @@ class Expander:
             QueryError: There is no such result, or the index no longer holds what the page shows.
             StoreError: As for `expand`.
         """
+        from entity_expand.explain.steps import explained
+
         return self._answered(lambda facts: explained(expansion, which, facts), timeout)
 
     def explain_set(self, expansion: Expansion, *, timeout: float | None = None) -> SetExplanation:
         """Explain what holds a set together: its seeds, what was accepted, and the likely results; as `explain`."""
+        from entity_expand.explain.steps import explained_set
+
         return self._answered(lambda facts: explained_set(expansion, facts), timeout)
 
     def _answered(self, made: Callable[[Facts], Steps[T]], timeout: float | None) -> T:

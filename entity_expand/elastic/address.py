@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -195,6 +194,8 @@ class Credentials:
             ConfigError: The file cannot be read, can be read by others than its owner, is no TOML, has an unknown
                 key, or its values do not fit together; no value is in the message.
         """
+        import tomllib
+
         content = read_capped(path, _FILE_CAP, ConfigError)
         if os.name == "posix" and path.stat().st_mode & 0o077:
             raise ConfigError(f"{path} holds credentials and can be read by others: chmod 600 {path}")

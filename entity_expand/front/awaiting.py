@@ -15,7 +15,6 @@ from entity_expand.errors import IndexChangedError, QueryError
 from entity_expand.expand import expansion
 from entity_expand.expander import Expander
 from entity_expand.explain import Explanation, SetExplanation
-from entity_expand.explain.steps import explained, explained_set
 from entity_expand.front.common import Attempts, first_picture, refuse_with_service, seed_encoder
 from entity_expand.query import ExpandOptions, ExpandQuery, NewSeed
 from entity_expand.remote.address import is_service
@@ -134,6 +133,8 @@ class AsyncExpander:
 
     async def explain(self, expansion: Expansion, which: str | int, *, timeout: float | None = None) -> Explanation:
         """Explain why an entity is in an expanded set; as `Expander.explain`."""
+        from entity_expand.explain.steps import explained
+
         store = self.store
         if isinstance(store, MemoryStore):
             waiting = Expander(store, self._pictures, self.encoder)
@@ -142,6 +143,8 @@ class AsyncExpander:
 
     async def explain_set(self, expansion: Expansion, *, timeout: float | None = None) -> SetExplanation:
         """Explain what holds a set together; as `Expander.explain_set`."""
+        from entity_expand.explain.steps import explained_set
+
         store = self.store
         if isinstance(store, MemoryStore):
             waiting = Expander(store, self._pictures, self.encoder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Sequence
 
 from entity_expand.errors import AmbiguousSeedError, QueryError
@@ -54,6 +53,8 @@ def _identifier(expansion: Expansion, text: str) -> str:
     if len(found) > 1:
         raise AmbiguousSeedError(text, tuple((result.id, result.name) for result in found))
     if not found:
+        import difflib
+
         near = difflib.get_close_matches(text, [name for name in expansion.names if len(name) <= _COMPARED], n=3)
         hint = f" Did you mean {', '.join(repr(name) for name in near)}?" if near else ""
         raise QueryError(f"No result has the id or name {text!r}; those of earlier pages go by id.{hint}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import sqlite3
 import sys
@@ -103,6 +102,8 @@ class Names:
 
     def suggestions(self, text: str, limit: int) -> tuple[str, ...]:
         """Return up to `limit` names that are spelled much like `text`, best first."""
+        import difflib
+
         folded = fold(text)
         query = (
             "SELECT folded, name FROM spelling JOIN entity USING (position) "
