@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal, TypeGuard, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -119,6 +119,11 @@ def is_whole(value: object, low: int) -> TypeGuard[int]:
 def is_number(value: object, low: float = 0.0) -> TypeGuard[float]:
     """Return whether a value is a finite number of at least `low`; True and False are none."""
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and float(value) >= low
+
+
+def is_list(value: object) -> TypeGuard[Collection[Any]]:
+    """Return whether a value has members that are not the characters of a text."""
+    return isinstance(value, Collection) and not isinstance(value, (str, bytes))
 
 
 def _check_range(name: str, number: Any, low: float | None, high: float | None) -> None:

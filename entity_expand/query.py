@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, get_args
 
-from entity_expand.config import is_number, is_whole
+from entity_expand.config import is_list, is_number, is_whole
 from entity_expand.errors import QueryError
 from entity_expand.inputs.marks import read_marks
 from entity_expand.search.plan import ExpandSettings
@@ -84,11 +84,6 @@ def _lowered(text: str) -> str:
     return text.replace("İ", "I").lower().replace("ς", "σ")
 
 
-def _is_list(value: object) -> bool:
-    """Return whether a value has members that are not the characters of a text."""
-    return isinstance(value, Collection) and not isinstance(value, (str, bytes))
-
-
 class ExpandOptions(TypedDict, total=False):
     """What `ExpandQuery` takes beside seeds and size, by name; see there."""
 
@@ -136,14 +131,14 @@ class ExpandQuery:
 
     def __post_init__(self) -> None:
         seeds, size = self.seeds, self.size
-        if not _is_list(seeds) or not 1 <= len(seeds) <= MOST_SEEDS or not is_whole(size, 1) or size > MOST_RESULTS:
+        if not is_list(seeds) or not 1 <= len(seeds) <= MOST_SEEDS or not is_whole(size, 1) or size > MOST_RESULTS:
             raise QueryError(
                 f"An expansion takes a list of 1 to {MOST_SEEDS:,} seeds and a size of 1 to {MOST_RESULTS:,}; "
-                f"got {f'{len(seeds):,} seeds' if _is_list(seeds) else repr(seeds)[:40]} and {size!r}."
+                f"got {f'{len(seeds):,} seeds' if is_list(seeds) else repr(seeds)[:40]} and {size!r}."
             )
-        if not _is_list(self.negative) or len(self.negative) > MOST_SEEDS:
+        if not is_list(self.negative) or len(self.negative) > MOST_SEEDS:
             raise QueryError(f"The negatives are a list of at most {MOST_SEEDS:,} seeds.")
-        if not _is_list(self.exclude):
+        if not is_list(self.exclude):
             raise QueryError(f"What is excluded is a list of ids or names, not {repr(self.exclude)[:40]}.")
         for name in (*seeds, *self.negative, *self.exclude):
             if not isinstance(name, NewSeed) and (not isinstance(name, str) or len(name) > _LONGEST_NAME):
@@ -155,9 +150,9 @@ class ExpandQuery:
     def _check_choices(self) -> None:
         weights, count = self.weights, len(self.seeds)
         if weights is not None:
-            good = _is_list(weights) and len(weights) == count
+            good = is_list(weights) and len(weights) == count
             if not good or not all(is_number(weight) and weight > 0 for weight in weights):
-                shown = list(weights)[:20] if _is_list(weights) else weights
+                shown = list(weights)[:20] if is_list(weights) else weights
                 raise QueryError(f"weights must be {count} positive numbers, one per seed; got {shown!r}.")
         for name, kind in (("filter", Filter), ("settings", ExpandSettings)):
             given = getattr(self, name)

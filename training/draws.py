@@ -110,7 +110,9 @@ class Drawer:
             self.text.has_text[rows], has_picture, settings.hiding(self.config.model.form), *place, view
         )
         shown = picture_rows(rows, self.data.trained, settings.wrong_picture or 0.0, *place, view)
-        shown = np.where(self.pictures.picture_of[shown] < 0, rows, shown)  # a text may be hidden for its own picture
+        shown = np.where(
+            self.pictures.picture_of[shown] < 0, rows, shown
+        )  # its text may be hidden, as it has a picture of its own
         if settings.other_picture:
             other = self._album.others(rows, self.data.labels[rows], settings.other_picture, *place, view)
             shown = np.where(shown == rows, other, shown)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from entity_expand.config import is_list
 from entity_expand.errors import QueryError
 
 MOST_KEYS, MOST_VALUES = 100, 10_000
@@ -34,7 +35,7 @@ class Filter:
             if not isinstance(given, Mapping):
                 raise QueryError(f"The attributes and the query of a filter are tables, not {repr(given)[:40]}.")
         for key, values in self.attributes.items():
-            if isinstance(values, (str, bytes)) or not isinstance(values, Collection):
+            if not is_list(values):
                 raise QueryError(f"A filter takes a list of values for {key!r}, not {repr(values)[:40]}.")
             if not all(isinstance(each, str) for each in (key, *values)):
                 raise QueryError(f"Keys and values of a filter are texts; some at {key!r} are not.")

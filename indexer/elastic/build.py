@@ -134,8 +134,13 @@ def _build(
     meta = dataclasses.replace(wanted, layers=layers_of(rows, wanted.vectors.fields))
     if exists:
         before = meta_of(session, physical)
-        meta = dataclasses.replace(meta, state=before.state, packed=before.packed, fitted=before.fitted or meta.fitted)
-        meta = dataclasses.replace(meta, rejected=before.rejected)
+        meta = dataclasses.replace(
+            meta,
+            state=before.state,
+            packed=before.packed,
+            rejected=before.rejected,
+            fitted=before.fitted or meta.fitted,
+        )
         write_meta(session, physical, meta)
     else:
         _create(session, physical, meta)
