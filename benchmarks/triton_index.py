@@ -23,7 +23,7 @@ from entity_expand.corpus.queries import read_queries
 from entity_expand.encoder import Encoder, EncoderInput, OnnxEncoder
 from entity_expand.expander import Expander
 from entity_expand.inputs.prepared import Prepared
-from entity_expand.stores import MemoryStore
+from entity_expand.stores.memory import MemoryStore
 from entity_expand.triton.configuration import RepositorySettings
 from entity_expand.triton.encoder import TritonEncoder
 from entity_expand.triton.repository import encoder_content, write_repository

@@ -11,7 +11,7 @@ from entity_expand.config import is_list, is_number, is_whole
 from entity_expand.errors import QueryError
 from entity_expand.inputs.marks import read_marks
 from entity_expand.search.plan import ExpandSettings
-from entity_expand.stores.base import Filter
+from entity_expand.stores.filters import Filter
 from entity_expand.types import MODALITIES, SURROGATES, Modality
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from entity_expand.expander import Expander
     from entity_expand.query import NewSeed, Strategy
     from entity_expand.results import Expansion
-    from entity_expand.stores.base import Filter
+    from entity_expand.stores.filters import Filter
     from entity_expand.types import Modality
 
 _EXPLAINED = 10
@@ -152,7 +152,7 @@ def _new_seed(text: str, picture: str) -> NewSeed:
 
 def _filter(attributes: tuple[str, ...], name_prefix: str | None) -> Filter | None:
     """Return the filter that the options stand for; None for no filter."""
-    from entity_expand.stores.base import Filter
+    from entity_expand.stores.filters import Filter
 
     values: dict[str, list[str]] = {}
     for given in attributes:

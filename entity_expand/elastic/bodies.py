@@ -14,7 +14,8 @@ import numpy as np
 
 from entity_expand.elastic.documents import ROWS, field_of, field_widths, padded, vector_text
 from entity_expand.errors import ConfigError, QueryError
-from entity_expand.stores.base import Filter, VectorField
+from entity_expand.stores.base import VectorField
+from entity_expand.stores.filters import Filter
 from entity_expand.stores.names import fold
 from entity_expand.types import Float64, Int64, Modality
 

@@ -23,7 +23,7 @@ from entity_expand.errors import QueryError
 from entity_expand.search.growth import Space
 from entity_expand.search.plan import ExpandSettings, in_space, rank_pool, space_of
 from entity_expand.search.pools import VectorPool
-from entity_expand.stores.base import Filter
+from entity_expand.stores.filters import Filter
 from entity_expand.types import Int64
 
 FIELDS = ("place", "rows")

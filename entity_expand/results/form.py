@@ -14,7 +14,8 @@ from entity_expand.errors import QueryError
 from entity_expand.files import read_capped
 from entity_expand.query import ExpandQuery, NewSeed
 from entity_expand.results.expansion import Expansion, History, Result, Seed
-from entity_expand.stores.base import Evidence, Filter
+from entity_expand.stores.base import Evidence
+from entity_expand.stores.filters import Filter
 
 FORMAT, VERSION = "entity-expand expansion", 1
 MOST_PICTURE_BYTES = 32 << 20

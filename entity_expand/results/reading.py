@@ -14,7 +14,8 @@ from entity_expand.results.checks import distinct, each, number, plain, table, t
 from entity_expand.results.expansion import Decision, Expansion, History, Result, Seed, Verdict
 from entity_expand.results.form import FORMAT, MOST_PICTURE_BYTES, VERSION
 from entity_expand.search.plan import ExpandSettings
-from entity_expand.stores.base import Evidence, Filter
+from entity_expand.stores.base import Evidence
+from entity_expand.stores.filters import Filter
 
 _KEYS = ("query", "seeds", "negatives", "results", "cutoff", "exact", "fetches", "history")
 _ENTITY = ("id", "name", "attributes", "evidence")

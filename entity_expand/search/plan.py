@@ -23,7 +23,8 @@ from entity_expand.search.growth import Growth, Ranking, Space
 from entity_expand.search.pools import Pool
 from entity_expand.search.window import SearchSettings, SetSearch
 from entity_expand.seeds import SeedSet
-from entity_expand.stores.base import Facts, Filter, Matching, Nearest, Rows, Steps, VectorField, ask
+from entity_expand.stores.base import Facts, Matching, Nearest, Rows, Steps, VectorField, ask
+from entity_expand.stores.filters import Filter
 from entity_expand.types import Int64
 
 

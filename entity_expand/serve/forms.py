@@ -16,7 +16,7 @@ from entity_expand.results import Expansion
 from entity_expand.search.plan import ExpandSettings
 from entity_expand.sending import Deadline
 from entity_expand.serve.settings import ServeSettings
-from entity_expand.stores.base import Filter
+from entity_expand.stores.filters import Filter
 from entity_expand.types import Modality
 
 _USUAL = 100

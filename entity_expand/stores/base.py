@@ -16,7 +16,7 @@ from entity_expand.channels.fusion import Channel
 from entity_expand.search.frame import PairFrame
 from entity_expand.search.pools import Pool
 from entity_expand.search.scoring import EntityRows
-from entity_expand.stores.filters import Filter as Filter
+from entity_expand.stores.filters import Filter
 from entity_expand.types import Entity, Float64, Int64, Modality
 
 T = TypeVar("T")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from entity_expand.stores.base import Filter, Request
+from entity_expand.stores.base import Request
+from entity_expand.stores.filters import Filter
 from entity_expand.types import Float64, Int64
 
 QUERY_TERMS = 64

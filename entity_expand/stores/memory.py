@@ -24,7 +24,6 @@ from entity_expand.stores.base import (
     PARTS,
     Describe,
     Facts,
-    Filter,
     Find,
     Hits,
     IndexMeta,
@@ -38,6 +37,7 @@ from entity_expand.stores.base import (
     part_meta,
 )
 from entity_expand.stores.facets import Facets
+from entity_expand.stores.filters import Filter
 from entity_expand.stores.lexical import LexicalNearest, LexicalScores
 from entity_expand.stores.names import Names
 from entity_expand.stores.vectors import SCALARS, Vectors, file_of, read_array

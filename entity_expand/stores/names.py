@@ -14,8 +14,9 @@ from typing import Any, overload
 import numpy as np
 
 from entity_expand.errors import StoreError
-from entity_expand.stores.base import Evidence, Filter, Record
+from entity_expand.stores.base import Evidence, Record
 from entity_expand.stores.facets import FACETED, Facet, facets_of
+from entity_expand.stores.filters import Filter
 from entity_expand.types import SURROGATES, Entity, Int64
 
 _SCHEMA = """

@@ -22,7 +22,8 @@ from entity_expand.search.scoring import EntityRows, stacked
 from entity_expand.search.window import rank
 from entity_expand.seeds import SeedSet
 from entity_expand.seeds.gains import gain_between, mean_gain
-from entity_expand.stores.base import Facts, Filter, Hits, Nearest, Request, Rows, Steps, Together, ask
+from entity_expand.stores.base import Facts, Hits, Nearest, Request, Rows, Steps, Together, ask
+from entity_expand.stores.filters import Filter
 from entity_expand.strategies.combine import COMBINATIONS, ListStrategy, Voices, leading
 from entity_expand.types import Float64, Int64
 

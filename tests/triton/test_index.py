@@ -16,7 +16,7 @@ from entity_expand.corpus import Corpus
 from entity_expand.encoder import OnnxEncoder, open_encoder
 from entity_expand.errors import ConfigError, ModelMismatchError
 from entity_expand.expander import Expander
-from entity_expand.stores import MemoryStore
+from entity_expand.stores.memory import MemoryStore
 from entity_expand.triton.encoder import TritonEncoder
 from indexer import index_corpus
 from servers.scripted import ScriptedServer, reply

@@ -12,7 +12,7 @@ import numpy as np
 from entity_expand.bundle import Bundle
 from entity_expand.corpus import Corpus
 from entity_expand.encoder import OnnxEncoder
-from entity_expand.stores import MemoryStore
+from entity_expand.stores.memory import MemoryStore
 from indexer import index_corpus
 from indexer.cluster.session import joined
 from servers.triton_node import TritonNode
