@@ -53,7 +53,7 @@ class Expander:
         *,
         credentials: Credentials | None = None,
         bundle: Bundle | Path | str | None = None,
-        encoder: Encoder | None = None,
+        encoder: Encoder | str | None = None,
     ) -> Expander:
         """Open an index folder, an index on a search server as https://host:9200/NAME, or a service as http://host:8080.
 
@@ -64,7 +64,8 @@ class Expander:
             pictures: Folder of the pictures; see the class.
             credentials: Who asks the server. None: what the environment says. More options has `ElasticStore.open`.
             bundle: The bundle that the index was made with, to encode seeds that are not in it; None refuses such.
-            encoder: Runs the bundle's model in place of onnxruntime, for instance on a Triton server.
+            encoder: Where the graphs of the bundle run that encoded the index: "cpu", "cuda" or a Triton server as
+                triton://HOST:8001; or an encoder of your own, whose features are taken as they are. None for "cpu".
 
         Raises:
             StoreError: The index is missing, damaged or of another form, or the server does not answer.

@@ -79,6 +79,11 @@ class NewSeed:
         return self.name or (text[slice(*spans[0])] if spans else "")
 
 
+def new_among(seeds: Sequence[str | NewSeed]) -> tuple[NewSeed, ...]:
+    """Return those that are not in the index, in their order."""
+    return tuple(seed for seed in seeds if isinstance(seed, NewSeed))
+
+
 def _lowered(text: str) -> str:
     """Return a text in lower case, each character in its place."""
     return text.replace("İ", "I").lower().replace("ς", "σ")

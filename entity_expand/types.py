@@ -25,6 +25,9 @@ AnyArray: TypeAlias = npt.NDArray[Any]
 
 Modality: TypeAlias = Literal["both", "text", "picture"]
 MODALITIES: tuple[Modality, ...] = ("both", "text", "picture")
+Variant: TypeAlias = Literal["fp32", "fp16", "int8"]
+VARIANTS: tuple[Variant, ...] = ("fp32", "fp16", "int8")
+"""How a graph computes: in float32; in float16, for GPUs; with matrix products of 8-bit integers, for CPUs."""
 SURROGATES = re.compile("[\ud800-\udfff]")
 """Characters that a text may have, as one decoded from a command line, and that UTF-8 cannot hold."""
 

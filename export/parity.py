@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from entity_expand.bundle.specs import Variant
 from entity_expand.errors import ParityError
-from entity_expand.types import AnyArray
+from entity_expand.types import AnyArray, Variant
 from export.expansions import Agreement
 
 

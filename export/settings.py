@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from entity_expand.bundle.specs import VARIANTS, Variant
 from entity_expand.config import check, setting
 from entity_expand.errors import ConfigError
 from entity_expand.inputs.image import ImageConfig
 from entity_expand.inputs.text import TextConfig
-from entity_expand.types import MODALITIES, Entity, Modality
+from entity_expand.types import MODALITIES, VARIANTS, Entity, Modality, Variant
 from export.to_onnx import FeatureModel
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from entity_expand.bundle.specs import Variant, encoder_spec, graph_file
+from entity_expand.bundle.specs import encoder_spec, graph_file
 from entity_expand.encoder.onnx_session import PROVIDERS, available_providers, graph_session, run_graph
 from entity_expand.errors import EncoderError, ParityError
 from entity_expand.inputs.text import MaskedTokenizer
-from entity_expand.types import Modality
+from entity_expand.types import Modality, Variant
 from export.modalities import as_seen, feature_module, taken
 from export.parity import BOUNDS, Difference, check, difference
 from export.probes import example, probes

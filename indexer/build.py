@@ -26,7 +26,6 @@ from indexer.prepare import (
     records,
     row_blocks,
     texts,
-    variant_of,
     version_name,
 )
 from indexer.settings import ElasticSettings, IndexReport, IndexSettings
@@ -80,8 +79,8 @@ def index_corpus(
 
 
 def _index_into_folder(prepared: Prepared, encoder: Encoder | GroupEncoder, root: Path) -> IndexReport:
-    meta, settings = index_meta(prepared), prepared.settings
-    further = [settings.evidence, settings.table_bytes, _LAYOUT, settings.modalities, *variant_of(encoder)]
+    meta, settings = index_meta(prepared, encoder), prepared.settings
+    further = [settings.evidence, settings.table_bytes, _LAYOUT, settings.modalities]
     name = version_name(meta, *further)
     up_to_date = _is_current(root, name, meta)
     if not up_to_date:

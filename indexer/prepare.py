@@ -19,7 +19,7 @@ from entity_expand.encoder import Encoder
 from entity_expand.errors import CorpusError, StoreError
 from entity_expand.search.scoring import EntityRows, entity_rows, head_rows, head_statistics, predicted_rows
 from entity_expand.stores.base import PARTS, Evidence, IndexMeta, Record
-from entity_expand.types import Float64, Int64, Modality, Sample
+from entity_expand.types import Float64, Int64, Modality, Sample, Variant
 from indexer.features import GroupEncoder, Selection, mean_features, select
 from indexer.settings import IndexSettings
 
@@ -77,7 +77,7 @@ def of_selection(bundle: Bundle, corpus: Corpus, settings: IndexSettings, select
     return Prepared(bundle, corpus, settings, selection, trained)
 
 
-def index_meta(prepared: Prepared) -> IndexMeta:
+def index_meta(prepared: Prepared, encoder: Encoder | GroupEncoder) -> IndexMeta:
     """Return what an index of all that is prepared is made of; this reads the whole corpus once."""
     bundle, corpus, settings = prepared.bundle, prepared.corpus, prepared.settings
     return IndexMeta(
@@ -93,20 +93,21 @@ def index_meta(prepared: Prepared) -> IndexMeta:
         trained=int((prepared.trained >= 0).sum()),
         samples=prepared.selection.count,
         written_by=__version__,
+        variant=variant_of(encoder),
     )
 
 
 def version_name(meta: IndexMeta, *further: object) -> str:
     """Return 16 hex digits that stand for what an index is made of, and for whatever else decides on its content."""
     made_of = [meta.bundle, meta.corpus, meta.corpus_folder, meta.modality, meta.split, meta.written_by]
-    made_of += [str(meta.late_fusion), *map(str, further)]
+    made_of += [str(meta.late_fusion), *map(str, further), meta.variant]
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
 
 
-def variant_of(encoder: Encoder | GroupEncoder) -> list[str]:
-    """Return how an encoder computes, for what features are kept under; nothing if by fp32, or if it does not say."""
-    variant = getattr(encoder, "variant", "fp32")
-    return [] if variant == "fp32" else [str(variant)]
+def variant_of(encoder: Encoder | GroupEncoder) -> Variant:
+    """Return how an encoder computes; "fp32" if it does not say."""
+    variant: Variant = getattr(encoder, "variant", "fp32")
+    return variant
 
 
 def features_of(prepared: Prepared, encoder: Encoder | GroupEncoder, work: Path) -> Float64:

@@ -122,6 +122,8 @@ class Drawer:
             return draw
         context = self.text.context(draw.items)
         chosen = hidden_words(context, settings.hide_words, *place, view) if settings.hide_words else None
+        if chosen is not None:  # with no picture either, nothing would be left
+            chosen[(draw.pictures < 0) & ~(context & ~chosen).any(axis=1)] = False
         words = self._masked(draw.items, context, *place) if predicts else None
         return Draw(draw.rows, draw.items, draw.pictures, draw.paired, chosen, words)
 

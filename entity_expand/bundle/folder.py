@@ -14,12 +14,12 @@ import numpy as np
 from entity_expand import files
 from entity_expand.bundle.graph import read_spec
 from entity_expand.bundle.manifest import FileRecord, Manifest, checked_channels, read_manifest
-from entity_expand.bundle.specs import GRAPHS, Variant, encoder_spec, graph_file
+from entity_expand.bundle.specs import GRAPHS, encoder_spec, graph_file
 from entity_expand.bundle.tables import ENTITY_CAP, HEADER_CAP, entity_lines, npy_bytes, read_entities, read_npy
 from entity_expand.errors import BundleError, EncoderError
 from entity_expand.inputs.image import ImageConfig
 from entity_expand.inputs.text import TOKENIZER_CAP, MaskedTokenizer, TextConfig
-from entity_expand.types import MODALITIES, Entity, Float32, Modality
+from entity_expand.types import MODALITIES, Entity, Float32, Modality, Variant
 
 MANIFEST = "manifest.json"
 GRAPH = graph_file()

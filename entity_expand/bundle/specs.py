@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
-from entity_expand.types import MODALITIES, Modality
-
-Variant: TypeAlias = Literal["fp32", "fp16", "int8"]
-VARIANTS: tuple[Variant, ...] = ("fp32", "fp16", "int8")
-"""How a graph computes: in float32; in float16, for GPUs; with matrix products of 8-bit integers, for CPUs."""
+from entity_expand.types import MODALITIES, VARIANTS, Modality, Variant
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,8 +13,8 @@ from entity_expand.cli.options import credentials_option, encoder_options, read_
 
 if TYPE_CHECKING:
     from entity_expand.bundle import Bundle
-    from entity_expand.bundle.specs import Variant
     from entity_expand.elastic.bodies import VectorOptions
+    from entity_expand.types import Variant
     from indexer import ElasticSettings, IndexReport, LoadReport
 
 _METHODS = ("flat", "hnsw", "int8_flat", "int8_hnsw", "bbq_flat", "bbq_hnsw")
@@ -63,7 +63,7 @@ def build_command(
     threads: int | None,
     ray: str | None,
     workers: int | None,
-    variant: Literal["fp32", "fp16", "int8"],
+    variant: Variant | None,
     table: bool,
     credentials: Path | None,
     **server: Any,
@@ -91,7 +91,7 @@ def build_command(
     chosen = next(each for each in MODALITIES if each == modality)
     kept = TABLE_BYTES if table else 0
     settings = IndexSettings(chosen, split, late_fusion, table_bytes=kept, modalities=modalities)
-    with _encoder(opened, where, threads, variant, ray, workers) as encoder, Corpus.open(corpus) as samples:
+    with _encoder(opened, where, threads, variant or "fp32", ray, workers) as encoder, Corpus.open(corpus) as samples:
         elastic = _elastic_settings(len(samples.entities), **server)
         report = index_corpus(opened, encoder, samples, destination, settings, elastic=elastic, credentials=known)
         dropped = sum(problem.count for problem in samples.report.problems)

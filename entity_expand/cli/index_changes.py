@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
 from entity_expand.cli.options import credentials_option, encoder_options, read_credentials
 
 if TYPE_CHECKING:
+    from entity_expand.types import Variant
     from indexer import ChangeReport
 
 
@@ -29,19 +31,22 @@ def upsert_command(
     ids: tuple[str, ...],
     where: str,
     threads: int | None,
-    variant: Literal["fp32", "fp16", "int8"],
+    variant: Variant | None,
     work: Path | None,
     credentials: Path | None,
 ) -> None:
     """Write entities of CORPUS that are new or have changed into the index in use; BUNDLE must be its own."""
     from entity_expand.bundle import Bundle
     from entity_expand.corpus import Corpus
+    from entity_expand.elastic.store import ElasticStore
     from entity_expand.encoder import open_encoder
     from indexer import ElasticSettings, upsert_entities
 
     known = read_credentials(credentials)
     opened = Bundle.open(bundle)
-    encoder = open_encoder(where, opened, threads=threads, variant=variant)
+    with contextlib.closing(ElasticStore.open(url, known)) as store:
+        encoded_by = store.begin().facts.meta.variant
+    encoder = open_encoder(where, opened, threads=threads, variant=variant or encoded_by)
     with Corpus.open(corpus) as samples:
         report = upsert_entities(
             opened, encoder, samples, url, ids or None, settings=ElasticSettings(work=work), credentials=known

@@ -64,8 +64,9 @@ def encoder_options(command: Command) -> Command:
             "--threads", type=click.IntRange(min=1), help="Threads of an encoder that runs here; all cores by default."
         ),
         click.option(
-            "--variant", type=click.Choice(["fp32", "fp16", "int8"]), default="fp32", show_default=True,
-            help="Which graphs of the bundle the encoder takes, here or on its server: int8 for CPUs, fp16 for GPUs.",
+            "--variant", type=click.Choice(["fp32", "fp16", "int8"]),
+            help="Which graphs of the bundle the encoder takes, here or on its server: int8 for CPUs, fp16 for GPUs. "
+            "[default: fp32, or those that encoded the index if it is changed]",
         ),
     )  # fmt: skip
     for option in reversed(options):
@@ -120,17 +121,10 @@ def open_expander(
     """Open an index with what the options name to encode new seeds with."""
     from entity_expand.expander import Expander
 
-    if bundle is None or encoder is None:
-        if encoder is not None:
-            raise click.UsageError("--encoder needs the --bundle whose model it runs.")
-        found = None if credentials is None else read_credentials(credentials)
-        return Expander.open(index, pictures, credentials=found, bundle=bundle)
-    from entity_expand.bundle import Bundle
-    from entity_expand.encoder import open_encoder
-
-    opened = Bundle.open(bundle)
-    running = open_encoder(encoder, opened)
-    return Expander.open(index, pictures, credentials=read_credentials(credentials), bundle=opened, encoder=running)
+    if encoder is not None and bundle is None:
+        raise click.UsageError("--encoder needs the --bundle whose model it runs.")
+    found = None if credentials is None else read_credentials(credentials)
+    return Expander.open(index, pictures, credentials=found, bundle=bundle, encoder=encoder)
 
 
 def expand_settings(both_directions: float, space: str, member_weight: float, rerank: bool | None) -> ExpandSettings:

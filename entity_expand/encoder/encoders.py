@@ -14,14 +14,13 @@ from PIL import Image
 
 from entity_expand import files
 from entity_expand.bundle import Bundle
-from entity_expand.bundle.specs import Variant
 from entity_expand.config import is_whole
 from entity_expand.encoder.cuda_graphs import LENGTH_MULTIPLE, CapturedGraph
 from entity_expand.encoder.onnx_session import graph_session, run_graph
 from entity_expand.errors import EncoderError, ImageError
 from entity_expand.inputs.image import MAX_BYTES
 from entity_expand.inputs.prepared import Encodable, EncoderInput, Prepared, as_input, routed
-from entity_expand.types import AnyArray, Float32, Modality
+from entity_expand.types import AnyArray, Float32, Modality, Variant
 
 if TYPE_CHECKING:
     from entity_expand.triton.encoder import TritonEncoder

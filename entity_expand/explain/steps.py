@@ -13,7 +13,7 @@ from entity_expand.explain.about import Contribution, Explanation, Neighbour, Se
 from entity_expand.explain.label import label_of, phrases
 from entity_expand.explain.maths import Said, around_the_centre, said_by
 from entity_expand.explain.words import FUNCTION_WORDS, Counted, telling, without_mentions, words_around, words_of
-from entity_expand.query import ExpandQuery, NewSeed
+from entity_expand.query import ExpandQuery, new_among
 from entity_expand.results.expansion import Expansion, Result, Seed
 from entity_expand.results.session import page_query, result_of
 from entity_expand.seeds import SeedSet
@@ -72,7 +72,7 @@ def explained(expansion: Expansion, which: str | int, facts: Facts) -> Steps[Exp
 def _said(query: ExpandQuery, seeds: SeedSet, place: int, facts: Facts) -> Steps[Said]:
     """Return what seeds say of an entity, by what the query compares."""
     if part := part_asked(query.modality, facts):
-        heard = yield from all_heard_in(part, seeds, [seed for seed in query.seeds if isinstance(seed, NewSeed)])
+        heard = yield from all_heard_in(part, seeds, new_among(query.seeds))
         own = dataclasses.replace(query, modality=None)
         return (yield from seen_in(part, _said(own, heard, place, facts_in(part, facts))))
     rows, entity = (yield from seeds.rows()), (yield from ask(Rows(np.array([place]))))

@@ -60,7 +60,7 @@ class AsyncExpander:
         *,
         credentials: Credentials | None = None,
         bundle: Bundle | Path | str | None = None,
-        encoder: Encoder | None = None,
+        encoder: Encoder | str | None = None,
     ) -> AsyncExpander:
         """Open an index, or a service; arguments and errors as for `Expander.open`."""
         if isinstance(index, str) and is_service(index):

@@ -34,7 +34,7 @@ def open_store(index: Path | str, credentials: Credentials | None = None) -> Sto
     return ElasticStore.open(index, credentials or find_credentials(None, os.environ))
 
 
-def seed_encoder(bundle: Bundle | Path | str | None, encoder: Encoder | None) -> SeedEncoder | None:
+def seed_encoder(bundle: Bundle | Path | str | None, encoder: Encoder | str | None) -> SeedEncoder | None:
     """Open a bundle to encode new seeds with; arguments and errors as for `Expander.open`."""
     if bundle is None and encoder is None:
         return None

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from entity_expand.errors import AmbiguousSeedError, QueryError
-from entity_expand.query import ExpandQuery, NewSeed
+from entity_expand.query import ExpandQuery, new_among
 from entity_expand.results.expansion import Decision, Expansion, Result, Verdict
 from entity_expand.search.plan import ExpandSettings
 from entity_expand.stores.names import fold
@@ -81,7 +81,7 @@ def result_of(expansion: Expansion, which: str | int) -> Result:
 def page_query(expansion: Expansion) -> ExpandQuery:
     """Return the question that this very page answers, with what had been accepted and rejected before it."""
     query = expansion.query
-    new = iter([given for given in (*query.seeds, *query.negative) if isinstance(given, NewSeed)])
+    new = iter(new_among((*query.seeds, *query.negative)))
     seeds = [seed.id or next(new) for seed in expansion.seeds]
     negatives = [seed.id or next(new) for seed in expansion.negatives]
     weights = _with_accepted(query.weights, len(seeds))

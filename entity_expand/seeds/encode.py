@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from entity_expand.errors import QueryError
-from entity_expand.query import ExpandQuery, NewSeed
+from entity_expand.query import ExpandQuery, NewSeed, new_among
 from entity_expand.search.pools import Pool
 from entity_expand.search.scoring import EntityRows
 from entity_expand.stores.base import AsyncReader, Facts, IndexMeta, Reader, Request, part_meta
@@ -34,7 +34,7 @@ class EncodesSeeds(Protocol):
 
 def new_seeds(query: ExpandQuery) -> tuple[NewSeed, ...]:
     """Return the seeds of a query that are not in the index, and behind them such negatives."""
-    return tuple(given for given in (*query.seeds, *query.negative) if isinstance(given, NewSeed))
+    return new_among((*query.seeds, *query.negative))
 
 
 def shows(seed: NewSeed, modality: Modality) -> bool:

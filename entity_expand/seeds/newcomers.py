@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from entity_expand.bundle import Bundle
-from entity_expand.encoder import Encoder, EncoderInput, OnnxEncoder
+from entity_expand.encoder import Encoder, EncoderInput, open_encoder
 from entity_expand.errors import ConfigError, ImageError, IndexMismatchError, QueryError
 from entity_expand.inputs.image import open_picture
 from entity_expand.query import NewSeed
 from entity_expand.search.scoring import EntityRows, entity_rows, head_rows, head_statistics, predicted_rows
 from entity_expand.seeds.encode import shows
 from entity_expand.stores.base import IndexMeta
-from entity_expand.types import Float64, Modality
+from entity_expand.types import Float64, Modality, Variant
 
 # An entity that has only the kind that counts nothing is still what that kind says; as when an index is made.
 _LEAST_SHARE = 1e-9
@@ -28,25 +29,24 @@ class SeedEncoder:
 
     Args:
         bundle: The bundle that the index was made with.
-        encoder: In place of the bundle's own graph run with onnxruntime.
+        encoder: What encodes, or where the graphs run that encoded the index, as for `open_encoder`.
 
     Raises:
         ConfigError: The encoder does not fit the bundle.
-        MissingExtraError: onnxruntime is needed and not installed.
     """
 
-    def __init__(self, bundle: Bundle, encoder: Encoder | None = None) -> None:
+    def __init__(self, bundle: Bundle, encoder: Encoder | str | None = None) -> None:
         self.bundle = bundle
-        self.encoder: Encoder = OnnxEncoder(bundle) if encoder is None else encoder
-        if self.encoder.dimension != bundle.dimension:
+        self._encoder, self._lock, self._opened = encoder, threading.Lock(), dict[Variant, Encoder]()
+        if encoder is not None and not isinstance(encoder, str) and encoder.dimension != bundle.dimension:
             raise ConfigError(
-                f"The encoder yields {self.encoder.dimension} numbers, the bundle's head takes {bundle.dimension}."
+                f"The encoder yields {encoder.dimension} numbers, the bundle's head takes {bundle.dimension}."
             )
         self._vocabulary = head_rows(bundle.head_weight, bundle.head_bias)
         self._statistics = head_statistics(self._vocabulary)
 
     @classmethod
-    def open(cls, bundle: Bundle | Path | str | None, encoder: Encoder | None) -> SeedEncoder | None:
+    def open(cls, bundle: Bundle | Path | str | None, encoder: Encoder | str | None) -> SeedEncoder | None:
         """Return what encodes by a bundle, an opened one or a folder; None if neither is given.
 
         Raises:
@@ -60,16 +60,28 @@ class SeedEncoder:
         return None
 
     def check(self, meta: IndexMeta) -> None:
-        """See that the index was made with the bundle.
+        """See that the index was made with the bundle, and that what encodes is there.
 
         Raises:
             IndexMismatchError: It was made with another.
+            MissingExtraError: onnxruntime or tritonclient is needed and not installed.
+            BundleError, ConfigError, EncoderError, ServerError: As `open_encoder`.
         """
         if meta.bundle != self.bundle.fingerprint:
             raise IndexMismatchError(
                 f"The index was made with the bundle {meta.bundle[:12]}, not with {self.bundle.fingerprint[:12]} of "
                 f"{self.bundle.path}; open it with that one, or build it again."
             )
+        self._encoder_of(meta)
+
+    def _encoder_of(self, meta: IndexMeta) -> Encoder:
+        """Return what encodes as the index was encoded, opened once for each variant."""
+        if self._encoder is not None and not isinstance(self._encoder, str):
+            return self._encoder
+        with self._lock:
+            if meta.variant not in self._opened:
+                self._opened[meta.variant] = open_encoder(self._encoder, self.bundle, variant=meta.variant)
+            return self._opened[meta.variant]
 
     def rows(self, seeds: Sequence[NewSeed], meta: IndexMeta) -> EntityRows:
         """Return the rows of new seeds, in their order, as the index would hold them.
@@ -102,7 +114,7 @@ class SeedEncoder:
             owners += [number] * len(seen)
             weights += [max(shares[modality], _LEAST_SHARE) for modality in seen]
         features = np.zeros((len(seeds), self.bundle.dimension))
-        np.add.at(features, owners, self.encoder.encode(inputs) * np.array(weights)[:, None])
+        np.add.at(features, owners, self._encoder_of(meta).encode(inputs) * np.array(weights)[:, None])
         total = np.bincount(owners, weights, len(seeds)).astype(np.float64)
         return features / total[:, None]
 

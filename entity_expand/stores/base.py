@@ -17,7 +17,7 @@ from entity_expand.search.frame import PairFrame
 from entity_expand.search.pools import Pool
 from entity_expand.search.scoring import EntityRows
 from entity_expand.stores.filters import Filter
-from entity_expand.types import Entity, Float64, Int64, Modality
+from entity_expand.types import Entity, Float64, Int64, Modality, Variant
 
 T = TypeVar("T")
 
@@ -46,6 +46,7 @@ class IndexMeta:
         trained: How many of the n have head rows of their own; the rest have predicted ones.
         samples: How many samples were encoded.
         written_by: Version of the project.
+        variant: How the graphs of the bundle computed that encoded it.
     """
 
     bundle: str
@@ -60,6 +61,7 @@ class IndexMeta:
     trained: int
     samples: int
     written_by: str
+    variant: Variant = "fp32"
 
 
 def part_meta(meta: IndexMeta, part: Modality) -> IndexMeta:

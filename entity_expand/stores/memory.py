@@ -16,7 +16,8 @@ import numpy as np
 
 from entity_expand.calibration.fitted import read_fitted
 from entity_expand.channels.fusion import Channel
-from entity_expand.errors import QueryError, StoreError
+from entity_expand.config import from_mapping
+from entity_expand.errors import ConfigError, QueryError, StoreError
 from entity_expand.files import confined, read_capped, read_json
 from entity_expand.search.pools import Pool, TablePool
 from entity_expand.search.scoring import EntityRows
@@ -70,7 +71,7 @@ def read_meta(version: Path) -> IndexMeta:
     """Read and check what a version is made of.
 
     Raises:
-        StoreError: The file is missing, of another format or version, or has other fields.
+        StoreError: The file is missing, of another format or version, or damaged.
     """
     content = read_json(version / META, _META_CAP, StoreError)
     if content.pop("format", None) != FORMAT:
@@ -78,10 +79,10 @@ def read_meta(version: Path) -> IndexMeta:
     found = content.pop("version", None)
     if found != VERSION:
         raise StoreError(f"{version} has index version {found}; this release reads {VERSION}. Build the index again.")
-    expected = {field.name for field in dataclasses.fields(IndexMeta)}
-    if set(content) != expected:
-        raise StoreError(f"{version / META} has the fields {sorted(content)}, expected {sorted(expected)}.")
-    return IndexMeta(**content)
+    try:
+        return from_mapping(IndexMeta, content)
+    except ConfigError as problem:
+        raise StoreError(f"{version / META} is damaged: {problem}") from problem
 
 
 class MemoryStore:

@@ -7,7 +7,7 @@ import dataclasses
 from entity_expand.channels.parts import all_heard_in, facts_in, part_asked, seen_in
 from entity_expand.channels.steps import hybrid_steps
 from entity_expand.errors import QueryError
-from entity_expand.query import ExpandQuery, NewSeed
+from entity_expand.query import ExpandQuery, new_among
 from entity_expand.search.growth import Ranking
 from entity_expand.search.plan import ExpandSettings, ranking_steps
 from entity_expand.search.pools import Pool
@@ -49,7 +49,7 @@ def ranked(
         facts: About the index.
         whole: All entities with their scores, if the store has them at hand for these settings.
     """
-    settings, new = settings_of(query), [seed for seed in query.seeds if isinstance(seed, NewSeed)]
+    settings, new = settings_of(query), new_among(query.seeds)
     if part := part_asked(query.modality, facts):
         heard = yield from all_heard_in(part, seeds, new)
         own = dataclasses.replace(query, modality=None)

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from entity_expand.bundle import Bundle
-from entity_expand.bundle.specs import Variant
 from entity_expand.errors import EncoderError, ModelMismatchError
 from entity_expand.inputs.prepared import EncoderInput, Prepared, PreparedBatch, routed
 from entity_expand.triton.address import TritonAddress
 from entity_expand.triton.asking import TIMEOUT, Asking, Waiting, side_by_side
 from entity_expand.triton.models import encoder_model
-from entity_expand.types import Float32, Modality
+from entity_expand.types import Float32, Modality, Variant
 
 BATCH_SIZE = 32
 IN_FLIGHT = 2

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from entity_expand.bundle import Bundle
-from entity_expand.bundle.specs import GraphSpec, TensorSpec, Variant, encoder_spec, graph_file, scorer_spec
+from entity_expand.bundle.specs import GraphSpec, TensorSpec, encoder_spec, graph_file, scorer_spec
 from entity_expand.errors import ModelMismatchError
 from entity_expand.scorer.folder import ScorerFolder
-from entity_expand.types import AnyArray, Modality
+from entity_expand.types import AnyArray, Modality, Variant
 
 PREFIX = "entity-expand-"
 LENGTHS = "lengths"

@@ -10,7 +10,6 @@ import numpy as np
 
 from entity_expand import files
 from entity_expand.bundle import Bundle
-from entity_expand.bundle.specs import Variant
 from entity_expand.scorer.folder import ScorerFolder
 from entity_expand.triton.configuration import (
     ModelContent,
@@ -21,7 +20,7 @@ from entity_expand.triton.configuration import (
 )
 from entity_expand.triton.models import Model, encoder_model, scorer_model
 from entity_expand.triton.pbtxt import written
-from entity_expand.types import AnyArray, Modality
+from entity_expand.types import AnyArray, Modality, Variant
 
 _PROGRAM = Path(__file__).with_name("program.py")
 _SHORTEST = 8

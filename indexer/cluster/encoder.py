@@ -11,11 +11,10 @@ from typing import Any
 
 from entity_expand._version import __version__
 from entity_expand.bundle import Bundle
-from entity_expand.bundle.specs import Variant
 from entity_expand.corpus import Corpus
 from entity_expand.encoder import open_encoder
 from entity_expand.errors import ConfigError, DeadlineError, EncoderError, EntityExpandError
-from entity_expand.types import Float64, Modality
+from entity_expand.types import Float64, Modality, Variant
 from indexer.cluster.partitions import Opening, PartitionWorker, means_of, to_row
 from indexer.cluster.session import LOCAL, check_address, joined
 from indexer.features import Group

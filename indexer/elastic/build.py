@@ -31,7 +31,7 @@ from indexer.elastic.session import Session, work_folder, writing
 from indexer.elastic.verify import check_loaded, count
 from indexer.elastic.versions import Version, behind, find_versions, meta_of, use, version_pattern, write_meta
 from indexer.features import GroupEncoder
-from indexer.prepare import Prepared, index_meta, variant_of, version_name
+from indexer.prepare import Prepared, index_meta, version_name
 from indexer.settings import ElasticSettings, IndexReport, LoadReport
 
 _REJECTED = "rejected.jsonl"
@@ -54,12 +54,12 @@ def index_on_server(
         RejectedError: The server refused entities; the name stands for what it stood for.
         StoreError: The loaded index is not as it should be, or the server failed for longer than the patience.
     """
-    meta = index_meta(prepared)
+    meta = index_meta(prepared, encoder)
     options, reason = choose_options(meta.entities)
     if settings.vectors is not None:
         options, reason = settings.vectors, "as asked for"
     parts: tuple[Modality, ...] = PARTS if prepared.settings.modalities else ()
-    made_of = [prepared.settings.evidence, settings.shards, *dataclasses.astuple(options), *parts, *variant_of(encoder)]
+    made_of = [prepared.settings.evidence, settings.shards, *dataclasses.astuple(options), *parts]
     version = version_name(meta, *made_of)
     fitted, evidence = read_fitted(prepared.bundle.path, meta.bundle, BundleError), prepared.settings.evidence
     layers: dict[Modality | None, Layer] = dict.fromkeys((None, *parts), _UNKNOWN)

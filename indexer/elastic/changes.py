@@ -158,7 +158,7 @@ def _write(
     new: int,
 ) -> list[str]:
     """Write entities and return the ids of those that the server refused."""
-    made_of = [physical, prepared.ids, contents.tolist(), *variant_of(encoder)]
+    made_of = [physical, prepared.ids, contents.tolist(), variant_of(encoder)]
     key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
     work = work_folder(session.address, session.settings) / f"upsert-{key}"
     for other in work.parent.glob("upsert-" + 16 * "[0-9a-f]"):  # of a run that was stopped; then something changed

@@ -8,14 +8,23 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from elastic.worlds import COUNT, TRAINED, World, entities_of
 from entity_expand.bundle.fakes import fake_bundle
+from entity_expand.cli import group
 from entity_expand.corpus import Corpus
 from entity_expand.elastic.documents import unpack_rows
 from entity_expand.elastic.hybrid import read_index
 from entity_expand.elastic.store import TIMEOUT, ElasticReader, ElasticStore
-from entity_expand.errors import ConfigError, IndexMismatchError, IndexMissingError, RejectedError, StoreError
+from entity_expand.errors import (
+    BundleError,
+    ConfigError,
+    IndexMismatchError,
+    IndexMissingError,
+    RejectedError,
+    StoreError,
+)
 from entity_expand.scorer import OnnxScorer, SeedSet
 from entity_expand.search.scoring import query_vector
 from entity_expand.stores.base import Rows
@@ -98,6 +107,14 @@ def test_what_a_stopped_upsert_encoded_is_used_again_or_removed(world: World, mo
     assert len(folders()) == 1
     assert not world.index().up_to_date
     assert folders() == []
+
+
+def test_the_command_encodes_as_the_index_was(world: World) -> None:
+    world.encoder.variant = "int8"
+    world.index()
+    arguments = ["index", "upsert", str(world.bundle.path), str(world.corpus), "--to", world.address]
+    done = CliRunner().invoke(group, arguments)
+    assert isinstance(done.exception, BundleError) and "has no encoder-int8.onnx" in str(done.exception)
 
 
 def test_norms_are_raised_before_longer_vectors_come(world: World) -> None:

@@ -162,6 +162,7 @@ def test_features_of_variants_are_kept_apart(corpus_folder, bundle, encoder, tmp
             index_corpus(bundle, StoppingEncoder(bundle.dimension, 100), corpus, root)
         assert index_corpus(bundle, other, corpus, root).samples == other.seen
         assert index_corpus(bundle, other, corpus, root).up_to_date
+        assert MemoryStore.open(root).meta.variant == "int8"
         index_corpus(bundle, other, corpus, tmp_path / "other")
         assert contents(root) == contents(tmp_path / "other")
         assert not index_corpus(bundle, encoder, corpus, root).up_to_date

@@ -12,14 +12,18 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from entity_expand import Expander, NewSeed
 from entity_expand.bundle import Bundle, write_bundle
 from entity_expand.bundle.fakes import fake_content
 from entity_expand.bundle.specs import GraphSpec, encoder_spec, graph_file
+from entity_expand.corpus import Corpus
 from entity_expand.encoder import EncoderInput, OnnxEncoder, open_encoder
+from entity_expand.seeds.newcomers import SeedEncoder
 from entity_expand.triton.configuration import RepositorySettings
 from entity_expand.triton.encoder import AsyncTritonEncoder, TritonEncoder
 from entity_expand.triton.repository import encoder_content, encoder_models, write_repository
 from entity_expand.types import MODALITIES, Modality
+from indexer import index_corpus
 from servers.triton_node import TritonNode
 
 PICTURE = Image.new("RGB", (9, 9), (200, 100, 50))
@@ -84,6 +88,24 @@ def test_an_encoder_is_opened_by_its_variant(several: Bundle, server: TritonNode
     encoder = open_encoder(f"triton+http://127.0.0.1:{server.http_port}", several, variant="int8")
     assert isinstance(encoder, TritonEncoder) and encoder.encode(INPUTS)[0, 0] > 0
     encoder.close()
+
+
+def test_new_seeds_are_encoded_as_the_index_was(
+    several: Bundle, server: TritonNode, corpus: Path, tmp_path: Path
+) -> None:
+    seeds = [NewSeed("[[Oslo]] lies by the sea.", PICTURE)]
+    with Corpus.open(corpus) as samples:
+        index_corpus(several, OnnxEncoder(several, variant="int8"), samples, tmp_path / "index")
+    for encoder in (None, "cpu", f"triton+http://127.0.0.1:{server.http_port}", OnnxEncoder(several)):
+        with Expander.open(tmp_path / "index", bundle=several, encoder=encoder) as expander:
+            meta, chosen = expander.store.begin().facts.meta, expander.encoder
+            assert chosen is not None and meta.variant == "int8"
+            found = chosen.rows(seeds, meta).scaled
+        variant = "fp32" if isinstance(encoder, OnnxEncoder) else "int8"
+        right = SeedEncoder(several, OnnxEncoder(several, variant=variant)).rows(seeds, meta).scaled  # type: ignore[arg-type]
+        other = SeedEncoder(several, OnnxEncoder(several, variant="fp32" if variant == "int8" else "int8"))
+        np.testing.assert_allclose(found, right, rtol=1e-5)
+        assert not np.allclose(found, other.rows(seeds, meta).scaled, rtol=1e-2)
 
 
 @pytest.mark.parametrize("missing", [(), ("text",), ("text", "picture")], ids=["all", "no text", "both alone"])
