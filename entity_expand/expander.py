@@ -27,6 +27,7 @@ from entity_expand.types import Entity
 if TYPE_CHECKING:
     from entity_expand.bundle import Bundle
     from entity_expand.encoder import Encoder
+    from entity_expand.seeds.newcomers import SeedEncoder
 
 T = TypeVar("T")
 
@@ -44,6 +45,7 @@ class Expander:
         self.store = store
         self.encoder = encoder
         self._pictures = pictures
+        self._opened: SeedEncoder | None = None
 
     @classmethod
     def open(
@@ -80,6 +82,7 @@ class Expander:
             return RemoteExpander.connect(index, credentials)
         encoding = seed_encoder(bundle, encoder)
         opened = cls(open_store(index, credentials), pictures, encoding)
+        opened._opened = encoding
         try:
             if encoding is not None:
                 encoding.check(opened.store.begin().facts.meta)
@@ -95,8 +98,10 @@ class Expander:
         self.close()
 
     def close(self) -> None:
-        """Close the store."""
+        """Close the store, and what `open` opened to encode new seeds with."""
         self.store.close()
+        if self._opened is not None:
+            self._opened.close()
 
     def expand(
         self,

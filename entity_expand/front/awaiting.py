@@ -29,6 +29,7 @@ from entity_expand.types import Entity
 if TYPE_CHECKING:
     from entity_expand.bundle import Bundle
     from entity_expand.encoder import Encoder
+    from entity_expand.seeds.newcomers import SeedEncoder
 
 T = TypeVar("T")
 
@@ -50,6 +51,7 @@ class AsyncExpander:
     ) -> None:
         self.store = store
         self.encoder = encoder
+        self._opened: SeedEncoder | None = None
         self._pictures = pictures
 
     @classmethod
@@ -77,9 +79,10 @@ class AsyncExpander:
         else:
             store = await in_thread(MemoryStore.open, index)
         opened = cls(store, pictures, encoding)
+        opened._opened = encoding
         try:
             if encoding is not None:
-                encoding.check((await opened._facts()).meta)
+                await in_thread(encoding.check, (await opened._facts()).meta)
         except BaseException:
             await opened.close()
             raise
@@ -92,11 +95,13 @@ class AsyncExpander:
         await self.close()
 
     async def close(self) -> None:
-        """Close the store."""
+        """Close the store, and what `open` opened to encode new seeds with."""
         if isinstance(self.store, MemoryStore):
             self.store.close()
         else:
             await self.store.close()
+        if self._opened is not None:
+            await in_thread(self._opened.close)
 
     async def expand(
         self,

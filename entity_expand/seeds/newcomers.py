@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,8 @@ class SeedEncoder:
 
     def __init__(self, bundle: Bundle, encoder: Encoder | str | None = None) -> None:
         self.bundle = bundle
-        self._encoder, self._lock, self._opened = encoder, threading.Lock(), dict[Variant, Encoder]()
+        self._encoder, self._opened = encoder, dict[Variant, Encoder]()
+        self._lock, self._closing = threading.Lock(), ExitStack()
         if encoder is not None and not isinstance(encoder, str) and encoder.dimension != bundle.dimension:
             raise ConfigError(
                 f"The encoder yields {encoder.dimension} numbers, the bundle's head takes {bundle.dimension}."
@@ -58,6 +60,10 @@ class SeedEncoder:
         if encoder is not None:
             raise ConfigError("An encoder alone gives no scores: name the bundle that the index was made with, too.")
         return None
+
+    def close(self) -> None:
+        """Close what was opened to encode with; an encoder that was handed over stays open."""
+        self._closing.close()
 
     def check(self, meta: IndexMeta) -> None:
         """See that the index was made with the bundle, and that what encodes is there.
@@ -80,7 +86,10 @@ class SeedEncoder:
             return self._encoder
         with self._lock:
             if meta.variant not in self._opened:
-                self._opened[meta.variant] = open_encoder(self._encoder, self.bundle, variant=meta.variant)
+                opened = open_encoder(self._encoder, self.bundle, variant=meta.variant)
+                if isinstance(opened, AbstractContextManager):
+                    self._closing.enter_context(opened)
+                self._opened[meta.variant] = opened
             return self._opened[meta.variant]
 
     def rows(self, seeds: Sequence[NewSeed], meta: IndexMeta) -> EntityRows:

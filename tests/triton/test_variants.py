@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from entity_expand import Expander, NewSeed
+from entity_expand import EntityExpandError, Expander, NewSeed
 from entity_expand.bundle import Bundle, write_bundle
 from entity_expand.bundle.fakes import fake_content
 from entity_expand.bundle.specs import GraphSpec, encoder_spec, graph_file
@@ -101,6 +101,9 @@ def test_new_seeds_are_encoded_as_the_index_was(
             meta, chosen = expander.store.begin().facts.meta, expander.encoder
             assert chosen is not None and meta.variant == "int8"
             found = chosen.rows(seeds, meta).scaled
+        if isinstance(encoder, str) and "://" in encoder:
+            with pytest.raises(EntityExpandError):
+                chosen.rows(seeds, meta)  # its connection was closed with the index
         variant = "fp32" if isinstance(encoder, OnnxEncoder) else "int8"
         right = SeedEncoder(several, OnnxEncoder(several, variant=variant)).rows(seeds, meta).scaled  # type: ignore[arg-type]
         other = SeedEncoder(several, OnnxEncoder(several, variant="fp32" if variant == "int8" else "int8"))
