@@ -98,11 +98,13 @@ def _is_locked(path: Path) -> bool:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield an empty file beside `path` to write to; on success it is synced and renamed onto `path`.
 
-    A crash leaves the old file as it was. An exception removes the unfinished one.
+    A crash leaves the old file as it was. An exception removes the unfinished one. The mode of an old file stays.
     """
     with _beside(path, folder=False) as beside:
         yield beside
         sync(beside)
+        with contextlib.suppress(OSError):  # there is none, or it is somebody else's
+            shutil.copymode(path, beside)
         beside.replace(path)
         sync(path.parent)
 
@@ -120,22 +122,39 @@ def write_text(path: Path, content: str) -> None:
 
 def write_json(path: Path, content: object) -> None:
     """Write a JSON file with sorted keys, or leave the old one as it was."""
-    write_text(path, json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+    write_text(path, json_text(content))
+
+
+def json_text(content: object) -> str:
+    """Return what `write_json` writes."""
+    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def write_result(path: Path, content: str) -> None:
+    """Write what somebody wants at a path of their own: behind a link, and into a pipe or device as it is."""
+    if path.parent == Path("/dev") or (path.exists() and not path.is_file()):
+        with path.open("wb") as handle:
+            handle.write(content.encode())
+    else:
+        write_text(path.resolve(), content)
 
 
 @contextlib.contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_folder(path: Path, marker: str | None = None) -> Iterator[Path]:
     """Yield a folder beside `path` to fill; on success it is synced and takes the place of `path`.
 
     A crash at any moment leaves the old folder or the new one, whole. The two change places in one step where the
     system can; elsewhere the old one is first moved to `.NAME.old`, from where `settle` brings it back.
 
+    Args:
+        path: The folder.
+        marker: See `check_replaceable`; None where nobody but this project writes.
+
     Raises:
-        EntityExpandError: `path` is a file.
+        EntityExpandError: `path` is a file, or must not be replaced.
     """
-    if path.is_file():
-        raise EntityExpandError(f"{path} is a file, but a folder is to be written there; choose another path.")
     settle(path)
+    check_replaceable(path, marker)
     with _beside(path, folder=True) as beside:
         yield beside
         for part in [*beside.rglob("*"), beside]:
@@ -144,6 +163,24 @@ def new_folder(path: Path) -> Iterator[Path]:
         put(beside, path)
         sync(path.parent)
         _remove(path.with_name(f".{path.name}.old"))
+
+
+def check_replaceable(path: Path, marker: str | None) -> None:
+    """See that a folder may be written to `path`; whoever works long for it asks at the beginning, too.
+
+    Args:
+        path: The folder.
+        marker: Pattern of a file that every folder of the kind has; one that is there without is somebody else's.
+
+    Raises:
+        EntityExpandError: It may not.
+    """
+    if path.is_file():
+        raise EntityExpandError(f"{path} is a file, but a folder is to be written there; choose another path.")
+    if marker and path.is_dir() and any(path.iterdir()) and not any(path.glob(marker)):
+        raise EntityExpandError(
+            f"{path} is there and is something else, for it holds no {marker}. It stays as it is; choose a new folder."
+        )
 
 
 def discard(path: Path) -> None:

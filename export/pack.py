@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from entity_expand.bundle import Bundle, BundleContent, write_bundle
+from entity_expand.bundle.folder import MANIFEST
 from entity_expand.corpus import Corpus
 from entity_expand.errors import BundleError
+from entity_expand.files import check_replaceable
 from entity_expand.inputs.text import MaskedTokenizer
 from entity_expand.search.scoring import head_rows
 from entity_expand.types import MODALITIES, Modality
@@ -33,14 +35,14 @@ def export_checkpoint(checkpoint: Path, bundle: Path, corpus: Path, settings: Ex
 
     Raises:
         CheckpointError: The checkpoint is missing or damaged.
-        BundleError: The corpus is another than the one trained on, or has none of the entities, or `bundle` is a file.
+        BundleError: The corpus is another than the one trained on, or has none of the entities.
+        EntityExpandError: `bundle` is there and no bundle.
         ParityError: The graph is not as declared, or differs from the model; no bundle is left.
     """
     from training.checkpoint import load_checkpoint
     from training.config import ALL_SPLITS
 
-    if bundle.is_file():
-        raise BundleError(f"{bundle} is a file, but a bundle is a folder; choose another path.")
+    check_replaceable(bundle, MANIFEST)
     read = load_checkpoint(checkpoint, settings.checkpoint or "preferred")
     with Corpus.open(corpus, per_mention=read.config.data.per_mention) as opened:
         source = Source(

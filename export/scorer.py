@@ -46,10 +46,11 @@ def write_scorer(folder: Path, rows: EntityRows, ids: Sequence[str], fingerprint
 
     Raises:
         BundleError: The ids do not fit the rows.
+        EntityExpandError: `folder` is there and no scorer.
     """
     if len(ids) != len(rows) or len(set(ids)) != len(ids):
         raise BundleError(f"A scorer needs one id per entity; got {len(set(ids))} different ones for {len(rows)}.")
-    with files.new_folder(folder) as made:
+    with files.new_folder(folder, SCORER_MANIFEST) as made:
         data = made / SCORER_DATA if rows.head.nbytes + rows.scaled.nbytes > inline else None
         (made / SCORER_GRAPH).write_bytes(scorer_graph(rows, data))
         (made / SCORER_IDS).write_text(json.dumps(list(ids)))
@@ -72,7 +73,9 @@ def write_scorer_of(store: Store, folder: Path) -> int:
     Raises:
         IndexChangedError: The index was replaced, or an entity removed, while it was read.
         StoreError: The index cannot be read, or holds no entity.
+        EntityExpandError: `folder` is there and no scorer.
     """
+    files.check_replaceable(folder, SCORER_MANIFEST)
     reader = store.begin(_SECONDS)
     meta = reader.facts.meta
     (there,) = reader.answer([Matching(None)])

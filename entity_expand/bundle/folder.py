@@ -159,6 +159,7 @@ def write_bundle(path: Path, content: BundleContent) -> Bundle:
 
     Raises:
         BundleError: The content does not fit together; nothing is left of it.
+        EntityExpandError: `path` is there and no bundle.
     """
     contents = _contents(content)
     manifest = Manifest(
@@ -173,7 +174,7 @@ def write_bundle(path: Path, content: BundleContent) -> Bundle:
         ridge=content.ridge_report,
     ).to_json()
     read_manifest(manifest, FILES, FURTHER)  # no name may lead out of the folder
-    with files.new_folder(path) as folder:
+    with files.new_folder(path, MANIFEST) as folder:
         for name, data in contents.items():
             (folder / name).write_bytes(data)
         files.write_json(folder / MANIFEST, manifest)

@@ -103,7 +103,7 @@ def command(
     html: Path | None,
 ) -> None:
     """Expand the set that SEEDS (ids, names or aliases) are examples of, over INDEX."""
-    from entity_expand.files import write_text
+    from entity_expand.files import write_result
     from entity_expand.results.show import page
 
     with open_expander(index, None, credentials, bundle, encoder) as expander:
@@ -124,7 +124,7 @@ def command(
             expansion.to_csv(csv_file)
             click.echo(f"The table is in {csv_file}.", err=True)
         if html is not None:
-            write_text(html, page(expansion, expander.picture))
+            write_result(html, page(expansion, expander.picture))
             click.echo(f"The page is in {html}.", err=True)
 
 

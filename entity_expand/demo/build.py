@@ -25,14 +25,17 @@ _JPEG: Mapping[str, Any] = {"quality": 88, "subsampling": 0}
 
 
 def write_demo_corpus(folder: Path) -> None:
-    """Write the demo corpus, the same bytes each time; a folder that was there is replaced.
+    """Write the demo corpus, the same bytes each time, in place of an older corpus.
 
     Args:
         folder: Where to write: corpus.json, entities.jsonl, sentences.jsonl, images/, query/, query_seed=5/, gt/
             and classes.json.
+
+    Raises:
+        EntityExpandError: `folder` is there and no corpus in our layout.
     """
     countries, classes = read_countries(), read_classes()
-    with new_folder(folder) as new:
+    with new_folder(folder, "corpus.json") as new:
         _write(new / "corpus.json", json.dumps({"format": "entity-expand corpus", "version": 1}) + "\n")
         _write(new / "entities.jsonl", _lines(entity_row(country) for country in countries.values()))
         rows = (row for country in countries.values() for row in sentence_rows(country))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from entity_expand.errors import ExpansionError
-from entity_expand.files import read_json, write_json
+from entity_expand.files import json_text, read_json, write_result
 from entity_expand.results.expansion import Expansion
 from entity_expand.results.form import to_form
 from entity_expand.results.reading import from_form
@@ -16,7 +16,7 @@ MOST_BYTES = 256 << 20
 
 def write_expansion(expansion: Expansion, path: Path) -> None:
     """Write an expansion as JSON, whole or not at all."""
-    write_json(path, to_form(expansion))
+    write_result(path, json_text(to_form(expansion)))
 
 
 def read_expansion(path: Path) -> Expansion:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from entity_expand.extras import imported
-from entity_expand.files import write_text
+from entity_expand.files import write_result
 from entity_expand.results.expansion import Expansion
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def write_table(expansion: Expansion, path: Path) -> None:
     writer = csv.writer(stream)
     writer.writerow([_harmless(name) for name in (rows[0] if rows else COLUMNS)])
     writer.writerows([_harmless(value) for value in row.values()] for row in rows)
-    write_text(path, stream.getvalue())
+    write_result(path, stream.getvalue())
 
 
 def _harmless(value: Any) -> Any:

@@ -18,7 +18,7 @@ from entity_expand.triton.configuration import (
     configuration,
     warm_up_files,
 )
-from entity_expand.triton.models import Model, encoder_model, scorer_model
+from entity_expand.triton.models import PREFIX, Model, encoder_model, scorer_model
 from entity_expand.triton.pbtxt import written
 from entity_expand.types import AnyArray, Modality, Variant
 
@@ -71,9 +71,9 @@ def write_repository(path: Path, models: Sequence[ModelContent], settings: Repos
     """Write a model repository as a whole, in place of an older one at `path`.
 
     Raises:
-        EntityExpandError: `path` is a file.
+        EntityExpandError: `path` is there and no repository of models of this project.
     """
-    with files.new_folder(path) as folder:
+    with files.new_folder(path, f"{PREFIX}*/config.pbtxt") as folder:
         for content in models:
             own = folder / content.model.name
             version = own / str(content.model.version)

@@ -29,6 +29,7 @@ from entity_expand.files import (
     sha256_of,
     write_bytes,
     write_json,
+    write_result,
     write_text,
 )
 
@@ -454,3 +455,46 @@ def test_paths_that_stay_are_returned_as_they_are(tmp_path: Path) -> None:
     for relative in ("in", "in/new", "link/new", "./in", "in/.hidden", "...", "a b"):
         assert confined(root, relative, CorpusError) == root / relative
         assert confined(tmp_path / "alias", relative, CorpusError) == tmp_path / "alias" / relative
+
+
+def test_a_folder_of_somebody_else_is_not_replaced(tmp_path: Path, way: str) -> None:
+    mine, theirs, empty = (tmp_path / name for name in ("mine", "theirs", "empty"))
+    for folder in (mine, theirs, empty):
+        folder.mkdir()
+    (mine / "a-1").mkdir()
+    (mine / "a-1" / "marker.json").touch()
+    (theirs / "thesis.txt").write_text("years")
+    for folder in (mine, empty, tmp_path / "new"):
+        with new_folder(folder, "a-*/marker.json") as beside:
+            (beside / "made").touch()
+        assert names(folder) == ["made"]
+    refused = pytest.raises(
+        EntityExpandError, match=r"theirs is there and is something else, for it holds no marker\.json"
+    )
+    with refused, new_folder(theirs, "marker.json"):
+        raise AssertionError("nothing is made for it")
+    assert (theirs / "thesis.txt").read_text() == "years"
+
+
+def test_a_result_goes_behind_links_and_into_pipes(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    for name in ("there", "new"):
+        (tmp_path / name).symlink_to(tmp_path / "far" / name)
+    (tmp_path / "far" / "there").write_text("older")
+    (tmp_path / "far" / "there").chmod(0o600)
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit((tmp_path / "pipe").read_text)
+        for name in ("there", "new", "pipe"):
+            write_result(tmp_path / name, "ö")
+        assert read.result(10) == "ö"
+    for name in ("there", "new"):
+        assert (tmp_path / name).is_symlink() and (tmp_path / "far" / name).read_text(encoding="utf-8") == "ö"
+    assert (tmp_path / "far" / "there").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "pipe").is_fifo() and names(tmp_path) == ["far", "new", "pipe", "there"]
+    with pytest.raises(IsADirectoryError):
+        write_result(tmp_path / "far", "x")
+    script = "from pathlib import Path; from entity_expand.files import write_result as w; w(Path('/dev/stdout'), 'ö')"
+    before = Path("/dev/stdout").readlink()
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout == "ö".encode()
+    assert Path("/dev/stdout").readlink() == before
