@@ -165,6 +165,10 @@ class UnknownSeedError(QueryError):
         self.seed = seed
         self.suggestions = suggestions
 
+    def __reduce__(self) -> tuple[type[UnknownSeedError], tuple[str, tuple[str, ...]]]:
+        """Let it come back from a worker process."""
+        return UnknownSeedError, (self.seed, self.suggestions)
+
 
 class AmbiguousSeedError(QueryError):
     """A seed names more than one entity; `readings` holds (id, name) of each, by id."""
@@ -174,3 +178,7 @@ class AmbiguousSeedError(QueryError):
         super().__init__(f"{seed!r} may mean any of {len(readings)} entities: {listed}. Give the id instead.")
         self.seed = seed
         self.readings = readings
+
+    def __reduce__(self) -> tuple[type[AmbiguousSeedError], tuple[str, tuple[tuple[str, str], ...]]]:
+        """Let it come back from a worker process."""
+        return AmbiguousSeedError, (self.seed, self.readings)

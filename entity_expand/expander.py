@@ -18,7 +18,7 @@ from entity_expand.query import ExpandOptions, ExpandQuery, NewSeed
 from entity_expand.remote.address import is_service
 from entity_expand.results import Expansion
 from entity_expand.results.expansion import Origin
-from entity_expand.results.session import following, next_query
+from entity_expand.results.session import deleted, following, next_query
 from entity_expand.seeds.encode import EncodesSeeds, EncodingReader
 from entity_expand.stores.base import Evidence, Facts, Reader, Steps, Store
 from entity_expand.strategies.choice import settings_of
@@ -174,10 +174,15 @@ class Expander:
             QueryError: As for `expand`.
             StoreError: As for `expand`.
         """
-        (found,) = self._run([next_query(expansion, size)], timeout, keep_errors=False)
-        if isinstance(found, QueryError):
-            raise found
-        return following(expansion, found)
+        gone = list[str]()
+        while True:
+            (found,) = self._run([next_query(expansion, size, gone)], timeout, keep_errors=True)
+            if isinstance(found, Expansion):
+                return following(expansion, found)
+            if deleted(found, expansion, gone):
+                gone.append(found.seed)
+            else:
+                raise found
 
     def explain(self, expansion: Expansion, which: str | int, *, timeout: float | None = None) -> Explanation:
         """Explain why an entity is in an expanded set.

@@ -7,11 +7,17 @@ from entity_expand.errors import QueryError
 from entity_expand.stores.base import Describe, Find, Lookup, Record, Steps, ask
 from entity_expand.types import Entity
 
-MOST_READINGS = 100
+MOST_READINGS, MOST_FOUND = 100, 10_000
+LONGEST_NAME = 1_000
 
 
 def lookup(text: str) -> Steps[list[Record]]:
-    """Return the entity with this id, else those that are called so, by id; at most `MOST_READINGS`."""
+    """Return the entity with this id, else those that are called so, by id; at most `MOST_READINGS`.
+
+    Raises:
+        QueryError: The text is none, or too long.
+    """
+    check_name(text)
     (positions,) = yield from ask(Lookup((text,)))
     return (yield from ask(Describe(positions[:MOST_READINGS])))
 
@@ -20,12 +26,23 @@ def find(prefix: str, limit: int) -> Steps[list[Record]]:
     """Return entities of which a name or an alias begins with `prefix`, in the order of `Find`.
 
     Raises:
-        QueryError: The limit is no whole number of at least 1.
+        QueryError: The limit is no whole number of 1 to `MOST_FOUND`, or the prefix no text, or too long.
     """
-    if not is_whole(limit, 1):
-        raise QueryError(f"The limit of entities to find is a whole number of at least 1, not {limit!r}.")
-    positions = yield from ask(Find(prefix, limit))
+    check_name(prefix)
+    if not is_whole(limit, 1) or limit > MOST_FOUND:
+        raise QueryError(f"The limit of entities to find is a whole number of 1 to {MOST_FOUND:,}, not {limit!r}.")
+    positions = yield from ask(Find(prefix, int(limit)))
     return (yield from ask(Describe(positions)))
+
+
+def check_name(text: object) -> None:
+    """See that something can be looked up.
+
+    Raises:
+        QueryError: It is no text, or too long.
+    """
+    if not isinstance(text, str) or len(text) > LONGEST_NAME:
+        raise QueryError(f"What is looked up is a text of at most {LONGEST_NAME:,} characters, not {str(text)[:40]!r}.")
 
 
 def named_so(steps: Steps[list[Record]]) -> Steps[list[Entity]]:

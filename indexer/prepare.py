@@ -100,7 +100,9 @@ def index_meta(prepared: Prepared, encoder: Encoder | GroupEncoder) -> IndexMeta
 def version_name(meta: IndexMeta, *further: object) -> str:
     """Return 16 hex digits that stand for what an index is made of, and for whatever else decides on its content."""
     made_of = [meta.bundle, meta.corpus, meta.corpus_folder, meta.modality, meta.split, meta.written_by]
-    made_of += [str(meta.late_fusion), *map(str, further), meta.variant]
+    made_of += [str(meta.late_fusion), *map(str, further)]
+    if meta.variant != "fp32":
+        made_of.append(f"variant {meta.variant}")
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
 
 

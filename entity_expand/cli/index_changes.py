@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import click
 from entity_expand.cli.options import credentials_option, encoder_options, read_credentials
 
 if TYPE_CHECKING:
+    from entity_expand.encoder import Encoder
     from entity_expand.types import Variant
     from indexer import ChangeReport
 
@@ -38,18 +38,18 @@ def upsert_command(
     """Write entities of CORPUS that are new or have changed into the index in use; BUNDLE must be its own."""
     from entity_expand.bundle import Bundle
     from entity_expand.corpus import Corpus
-    from entity_expand.elastic.store import ElasticStore
     from entity_expand.encoder import open_encoder
     from indexer import ElasticSettings, upsert_entities
 
     known = read_credentials(credentials)
     opened = Bundle.open(bundle)
-    with contextlib.closing(ElasticStore.open(url, known)) as store:
-        encoded_by = store.begin().facts.meta.variant
-    encoder = open_encoder(where, opened, threads=threads, variant=variant or encoded_by)
+
+    def encoder_for(held: Variant) -> Encoder:
+        return open_encoder(where, opened, threads=threads, variant=variant or held)
+
     with Corpus.open(corpus) as samples:
         report = upsert_entities(
-            opened, encoder, samples, url, ids or None, settings=ElasticSettings(work=work), credentials=known
+            opened, encoder_for, samples, url, ids or None, settings=ElasticSettings(work=work), credentials=known
         )
     click.echo(f"Wrote {report.written:,} entities, {report.new:,} of them new; {report.unchanged:,} had not changed.")
     _tell_missing(report, "are not in the corpus, or no sample shows them")

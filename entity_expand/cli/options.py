@@ -61,7 +61,8 @@ def encoder_options(command: Command) -> Command:
             help="Where the encoder runs: cpu, cuda, or a Triton server: triton://host:8001, triton+http://host:8000.",
         ),
         click.option(
-            "--threads", type=click.IntRange(min=1), help="Threads of an encoder that runs here; all cores by default."
+            "--threads", type=click.IntRange(1, 1_024),
+            help="Threads of an encoder that runs here; all cores by default.",
         ),
         click.option(
             "--variant", type=click.Choice(["fp32", "fp16", "int8"]),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from entity_expand.corpus.lines import clean
-from entity_expand.errors import CorpusError
+from entity_expand.errors import ConfigError, CorpusError
 from entity_expand.files import confined, read_capped, write_text
 
 _CAP = 64 << 20
@@ -88,7 +88,12 @@ def validation_classes(names: Iterable[str], share: float) -> frozenset[str]:
     Args:
         names: All classes, in any order.
         share: Between 0 and 1.
+
+    Raises:
+        ConfigError: It is not.
     """
+    if not 0 <= share <= 1:
+        raise ConfigError(f"A share of the classes is a number of 0 to 1, not {share}.")
     dealt = sorted(set(names), key=lambda name: hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest())
     return frozenset(dealt[: math.floor(share * len(dealt) + 0.5)])
 

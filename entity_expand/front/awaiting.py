@@ -19,7 +19,7 @@ from entity_expand.front.common import Attempts, first_picture, refuse_with_serv
 from entity_expand.query import ExpandOptions, ExpandQuery, NewSeed
 from entity_expand.remote.address import is_service
 from entity_expand.results import Expansion
-from entity_expand.results.session import following, next_query
+from entity_expand.results.session import deleted, following, next_query
 from entity_expand.seeds.encode import AsyncEncodingReader, EncodesSeeds
 from entity_expand.stores.base import AsyncStore, Evidence, Facts, Steps
 from entity_expand.stores.memory import MemoryStore
@@ -134,7 +134,16 @@ class AsyncExpander:
 
     async def more(self, expansion: Expansion, size: int | None = None, *, timeout: float | None = None) -> Expansion:
         """Return the next page; as `Expander.more`."""
-        return following(expansion, await self._one(next_query(expansion, size), timeout))
+        gone = list[str]()
+        while True:
+            query = next_query(expansion, size, gone)
+            (found,) = await self.expand_many([query], return_errors=True, timeout=timeout)
+            if isinstance(found, Expansion):
+                return following(expansion, found)
+            if deleted(found, expansion, gone):
+                gone.append(found.seed)
+            else:
+                raise found
 
     async def explain(self, expansion: Expansion, which: str | int, *, timeout: float | None = None) -> Explanation:
         """Explain why an entity is in an expanded set; as `Expander.explain`."""

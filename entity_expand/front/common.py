@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from entity_expand.config import is_number
 from entity_expand.elastic.address import Credentials, is_address
 from entity_expand.elastic.address import credentials as find_credentials
-from entity_expand.errors import ConfigError, CorpusError
+from entity_expand.errors import ConfigError, CorpusError, QueryError
 from entity_expand.files import confined
 from entity_expand.stores.base import Evidence, Facts, Store
 from entity_expand.stores.memory import MemoryStore
@@ -64,11 +65,23 @@ def first_picture(evidence: Sequence[Evidence], pictures: Path | str | None, fac
     return None
 
 
+def seconds(timeout: float | None) -> float | None:
+    """Return a time limit as it was given.
+
+    Raises:
+        QueryError: It is neither None nor a finite number of at least 0.
+    """
+    if timeout is not None and not is_number(timeout):
+        raise QueryError(f"A timeout is a finite number of seconds, or None for the store's own; got {timeout!r}.")
+    return timeout
+
+
 class Attempts:
     """How often a run may begin anew because the index changed under it, within one limit of time."""
 
     def __init__(self, timeout: float | None) -> None:
-        self._count, self._end = 0, None if timeout is None else time.monotonic() + timeout
+        limit = seconds(timeout)
+        self._count, self._end = 0, None if limit is None else time.monotonic() + limit
 
     def left(self) -> float | None:
         """Return the seconds left, None if the store has its own limit."""

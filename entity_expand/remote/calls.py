@@ -11,6 +11,7 @@ from entity_expand.config import is_whole
 from entity_expand.errors import ExpansionError, QueryError, ServerError
 from entity_expand.explain.about import Explanation, SetExplanation
 from entity_expand.explain.reading import read_explanation, read_set_explanation
+from entity_expand.finding import check_name
 from entity_expand.query import ExpandQuery
 from entity_expand.remote.answers import foreign, is_problem, problem_error, read_entities, read_expansion, sent_query
 from entity_expand.remote.connection import Asked
@@ -104,8 +105,10 @@ def entities(where: str, **asked: str | int) -> Calls[list[Entity]]:
     """Ask for entities by `prefix`, or by `name`, at most `limit`.
 
     Raises:
+        QueryError: What is asked for is no text, or too long.
         ServerError: The answer is of another form.
     """
+    check_name(asked.get("prefix", asked.get("name")))
     content = yield Asked(f"/v1/entities?{urlencode(asked, errors='surrogatepass')}")
     return _checked(lambda: read_entities(content), where)
 

@@ -15,6 +15,7 @@ from entity_expand.expander import Expander
 from entity_expand.explain.about import Explanation, SetExplanation
 from entity_expand.files import write_bytes
 from entity_expand.front.awaiting import AsyncExpander
+from entity_expand.front.common import seconds
 from entity_expand.query import ExpandQuery
 from entity_expand.remote import calls
 from entity_expand.remote.address import parse_service, service_credentials
@@ -74,6 +75,16 @@ class _Pictures:
 
 def _first(evidence: Sequence[Evidence]) -> str | None:
     return next((item.image for item in evidence if item.image is not None), None)
+
+
+def deadline_of(timeout: float | None) -> Deadline:
+    """Return when a call is over, by default after `TIMEOUT`.
+
+    Raises:
+        QueryError: The timeout is no finite number of at least 0.
+    """
+    limit = seconds(timeout)
+    return Deadline.after(TIMEOUT if limit is None else limit)
 
 
 class RemoteExpander(Expander):
@@ -156,7 +167,7 @@ class RemoteExpander(Expander):
         return path
 
     def _call(self, steps: Calls[T], timeout: float | None) -> T:
-        deadline = Deadline.after(TIMEOUT if timeout is None else timeout)
+        deadline = deadline_of(timeout)
         return one_by_one(steps, lambda asked: self._send(asked, deadline))
 
     def _send(self, asked: Asked, deadline: Deadline) -> Any:
@@ -232,5 +243,5 @@ class AsyncRemoteExpander(AsyncExpander):
         return path
 
     async def _call(self, steps: Calls[T], timeout: float | None) -> T:
-        deadline = Deadline.after(TIMEOUT if timeout is None else timeout)
+        deadline = deadline_of(timeout)
         return await one_by_one_async(steps, lambda asked: self._connection.send(asked, deadline))

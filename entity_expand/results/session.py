@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import TypeGuard
 
-from entity_expand.errors import AmbiguousSeedError, QueryError
+from entity_expand.errors import AmbiguousSeedError, QueryError, UnknownSeedError
 from entity_expand.query import ExpandQuery, new_among
 from entity_expand.results.expansion import Decision, Expansion, Result, Verdict
 from entity_expand.search.plan import ExpandSettings
@@ -95,10 +96,15 @@ def _with_accepted(weights: Sequence[float] | None, count: int) -> tuple[float, 
     return (*weights, *[sum(weights) / len(weights)] * (count - len(weights)))
 
 
-def next_query(expansion: Expansion, size: int | None = None) -> ExpandQuery:
+def next_query(expansion: Expansion, size: int | None = None, gone: Collection[str] = ()) -> ExpandQuery:
     """Return what to ask for the next page: accepted entities are seeds, rejected ones negatives, none comes again.
 
     An accepted entity counts as much as the seeds do on average.
+
+    Args:
+        expansion: The page before.
+        size: How many results; None for as many as were asked for at first.
+        gone: Ids of entities that were shown and have been deleted.
 
     Raises:
         QueryError: The size is out of range, or there are too many seeds by now.
@@ -111,11 +117,16 @@ def next_query(expansion: Expansion, size: int | None = None) -> ExpandQuery:
         query,
         seeds=(*query.seeds, *accepted),
         negative=(*query.negative, *history.rejected),
-        exclude=(*query.exclude, *(identifier for identifier in expansion.shown if identifier not in known)),
+        exclude=(*query.exclude, *(each for each in expansion.shown if each not in known and each not in gone)),
         weights=_with_accepted(query.weights, len(query.seeds) + len(accepted)),
         size=query.size if size is None else size,
         settings=_without_seeds(query.settings),
     )
+
+
+def deleted(answer: object, expansion: Expansion, gone: Collection[str]) -> TypeGuard[UnknownSeedError]:
+    """Say whether an answer to `next_query` names a further entity that was shown and has been deleted since."""
+    return isinstance(answer, UnknownSeedError) and answer.seed in expansion.shown and answer.seed not in gone
 
 
 def _without_seeds(settings: ExpandSettings | None) -> ExpandSettings | None:

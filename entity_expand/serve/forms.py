@@ -57,7 +57,8 @@ class NewSeedForm(Form):
         return NewSeed(self.text, content, self.name)
 
 
-SeedForm: TypeAlias = Text | NewSeedForm
+Name: TypeAlias = Annotated[str, Field(max_length=1_000)]
+SeedForm: TypeAlias = Name | NewSeedForm
 Seeds: TypeAlias = Annotated[list[SeedForm], Field(max_length=MOST_SEEDS)]
 
 
@@ -133,7 +134,7 @@ class ExpandForm(Form):
     size: int | None = Field(None, ge=1, le=MOST_RESULTS, description="How many results; null for 100 at most.")
     negative: Seeds = Field(default_factory=list, description="Examples of what is not wanted.")
     weights: list[Weight] | None = Field(None, max_length=MOST_SEEDS, description="How much each seed counts.")
-    exclude: list[Text] = Field(default_factory=list, max_length=10_000, description="What must not come back.")
+    exclude: list[Name] = Field(default_factory=list, max_length=10_000, description="What must not come back.")
     filter: FilterForm | None = None
     settings: SettingsForm | None = Field(None, description="How it is computed; null for the paper's way.")
     strategy: Strategy | None = Field(None, description="How the seeds make a list; null for the paper's way.")

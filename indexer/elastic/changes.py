@@ -10,9 +10,10 @@ import dataclasses
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from entity_expand.elastic.meta import ElasticMeta
 from entity_expand.encoder import Encoder
 from entity_expand.errors import ConfigError, IndexMismatchError, RejectedError, StoreError
 from entity_expand.search.scoring import EntityRows
-from entity_expand.types import Int64
+from entity_expand.types import Int64, Variant
 from indexer.elastic.bulk import BulkReport
 from indexer.elastic.documents import Packing, contents_of, documents
 from indexer.elastic.finish import refresh
@@ -36,6 +37,8 @@ from indexer.elastic.versions import current, write_meta
 from indexer.features import GroupEncoder, select
 from indexer.prepare import Prepared, of_selection, variant_of
 from indexer.settings import ElasticSettings, IndexSettings
+
+EncoderFor: TypeAlias = Callable[[Variant], Encoder | GroupEncoder]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class ChangeReport:
 
 def upsert_entities(
     bundle: Bundle,
-    encoder: Encoder | GroupEncoder,
+    encoder: Encoder | GroupEncoder | EncoderFor,
     corpus: Corpus,
     address: Address | str,
     ids: Sequence[str] | None = None,
@@ -73,7 +76,7 @@ def upsert_entities(
 
     Args:
         bundle: The bundle that the index was built with.
-        encoder: Yields its features.
+        encoder: Yields its features; or a call that opens one for the variant by which the index was encoded.
         corpus: What is up to date.
         address: The server and the name, such as https://host:9200/NAME.
         ids: Only these; None for all of the corpus. Entities of the index that the corpus lacks stay.
@@ -89,7 +92,13 @@ def upsert_entities(
     _check_list(ids)
     with writing(address, credentials, settings or ElasticSettings()) as session:
         physical, meta = current(session)
-        _check_fits(physical, meta, bundle, encoder)
+        _check_fits(physical, meta, bundle)
+        if callable(encoder):
+            encoder = encoder(meta.index.variant)
+        if encoder.dimension != bundle.dimension:
+            raise ConfigError(
+                f"The encoder yields {encoder.dimension} numbers, the bundle's head takes {bundle.dimension}."
+            )
         whole, missing = _asked_for(bundle, corpus, meta, ids)
         refresh(session, physical)
         known = stored(session, physical) if ids is None else stored_of(session, physical, whole.ids)
@@ -134,15 +143,12 @@ def _asked_for(
     return part, tuple(sorted(wanted.difference(present)))
 
 
-def _check_fits(physical: str, meta: ElasticMeta, bundle: Bundle, encoder: Encoder | GroupEncoder) -> None:
+def _check_fits(physical: str, meta: ElasticMeta, bundle: Bundle) -> None:
     differing = []
     if meta.state != "verified":
         differing.append(f"it is in the state {meta.state!r}")
     if meta.index.bundle != bundle.fingerprint:
         differing.append(f"it was built with the bundle {meta.index.bundle}, this one is {bundle.fingerprint}")
-    for what, value in (("bundle", bundle.dimension), ("encoder", encoder.dimension)):
-        if meta.index.dimension != value:
-            differing.append(f"its features have {meta.index.dimension} numbers, those of the {what} {value}")
     if differing:
         raise IndexMismatchError(f"{physical} cannot be changed: {'; '.join(differing)}. Index the corpus anew.")
 

@@ -1,6 +1,8 @@
 """`Expander`: how seeds are read, what comes back, and what is refused."""
 
 import asyncio
+import copy
+import pickle
 import threading
 from pathlib import Path
 
@@ -74,6 +76,15 @@ def test_features_find_the_kind(expander) -> None:
     assert all(int(identifier) % 3 == 0 for identifier in found.ids if identifier.isdigit())
 
 
+def test_errors_of_seeds_come_back_from_other_processes(expander) -> None:
+    for seed in ("Plaec 1", "mercury"):
+        with pytest.raises(QueryError) as caught:
+            expander.expand([seed])
+        for copied in (pickle.loads(pickle.dumps(caught.value)), copy.deepcopy(caught.value)):
+            assert type(copied) is type(caught.value) and str(copied) == str(caught.value)
+            assert vars(copied) == vars(caught.value)
+
+
 def test_an_unknown_seed_gets_suggestions(expander) -> None:
     with pytest.raises(UnknownSeedError, match="Did you mean 'Place 1") as caught:
         expander.expand(["Plaec 1"])
@@ -140,7 +151,7 @@ def test_a_closed_index_says_so(index) -> None:
 
 @pytest.mark.parametrize("limit", [0, -1, 2.5, True])
 def test_a_limit_is_a_whole_number(expander, limit) -> None:
-    with pytest.raises(QueryError, match="at least 1"):
+    with pytest.raises(QueryError, match="whole number of 1 to"):
         expander.find("place", limit)
 
 

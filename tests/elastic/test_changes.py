@@ -17,6 +17,7 @@ from entity_expand.corpus import Corpus
 from entity_expand.elastic.documents import unpack_rows
 from entity_expand.elastic.hybrid import read_index
 from entity_expand.elastic.store import TIMEOUT, ElasticReader, ElasticStore
+from entity_expand.encoder import FakeEncoder
 from entity_expand.errors import (
     BundleError,
     ConfigError,
@@ -27,10 +28,11 @@ from entity_expand.errors import (
 )
 from entity_expand.scorer import OnnxScorer, SeedSet
 from entity_expand.search.scoring import query_vector
-from entity_expand.stores.base import Rows
+from entity_expand.stores.base import IndexMeta, Rows
 from entity_expand.types import Entity
 from export.scorer import write_scorer_of
 from indexer import ChangeReport, delete_entities, set_attributes, upsert_entities, verify_index
+from indexer.prepare import version_name
 
 
 @pytest.fixture
@@ -112,9 +114,24 @@ def test_what_a_stopped_upsert_encoded_is_used_again_or_removed(world: World, mo
 def test_the_command_encodes_as_the_index_was(world: World) -> None:
     world.encoder.variant = "int8"
     world.index()
-    arguments = ["index", "upsert", str(world.bundle.path), str(world.corpus), "--to", world.address]
-    done = CliRunner().invoke(group, arguments)
-    assert isinstance(done.exception, BundleError) and "has no encoder-int8.onnx" in str(done.exception)
+    other = fake_bundle(world.folder / "other", entities_of(TRAINED), seed=1)
+    for bundle, error, message in (
+        (world.bundle, BundleError, "has no encoder-int8.onnx"),
+        (other, IndexMismatchError, "built with the bundle"),
+    ):
+        arguments = ["index", "upsert", str(bundle.path), str(world.corpus), "--to", world.address]
+        done = CliRunner().invoke(group, arguments)
+        assert isinstance(done.exception, error) and message in str(done.exception)
+    with Corpus.open(world.corpus) as corpus, pytest.raises(ConfigError, match="yields 7 numbers"):
+        upsert_entities(world.bundle, FakeEncoder(7), corpus, world.address, settings=world.settings())
+
+
+def test_versions_are_named_by_the_variant_unless_it_is_the_usual_one(world: World) -> None:
+    world.index()
+    meta = IndexMeta(**world.meta()["index"])
+    names = [version_name(dataclasses.replace(meta, variant=variant), 1) for variant in ("fp32", "int8", "fp16")]
+    earlier = version_name(meta, 1, "int8")  # of the time when an index did not say it
+    assert len({*names, earlier}) == 4
 
 
 def test_norms_are_raised_before_longer_vectors_come(world: World) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from entity_expand import (
@@ -15,6 +18,7 @@ from entity_expand import (
     Expander,
     ExpandQuery,
     ExpandSettings,
+    Expansion,
     Filter,
     NewSeed,
     QueryError,
@@ -27,6 +31,7 @@ from entity_expand.channels.fusion import ChannelWeights
 from entity_expand.elastic.address import Credentials
 from entity_expand.remote.address import is_service, parse_service, service_credentials
 from entity_expand.remote.expander import RemoteExpander
+from entity_expand.results.expansion import History
 
 KEY = "secret-of-20-letters"
 ASKED = {
@@ -48,6 +53,45 @@ def test_expansions_are_those_of_the_index(url: str, local: Expander) -> None:
         weighed = ExpandSettings(channels=ChannelWeights(lexical=2.0))
         hybrid = remote.expand(["0"], 3, strategy="hybrid", settings=weighed)
         assert hybrid == local.expand(["0"], 3, strategy="hybrid", settings=weighed)
+
+
+def test_pages_go_on_without_what_was_deleted(url: str, local: Expander) -> None:
+    async def more(page: Expansion) -> Expansion:
+        async with await AsyncExpander.open(url) as remote:
+            return await remote.more(page)
+
+    first = local.expand(["3", "6"], 5)
+    page = dataclasses.replace(first, history=History((), ("deleted", "deleted, too")))
+    with Expander.open(url) as remote:
+        found = [local.more(page), remote.more(page), asyncio.run(more(page))]
+        assert [each.ids for each in found] == 3 * [local.more(first).ids]
+        assert found[0].history.shown == ("deleted", "deleted, too", *first.ids)
+        for expander in (local, remote):
+            with pytest.raises(UnknownSeedError, match="deleted"):  # whoever accepted it named it
+                expander.more(page.accept("deleted"))
+            with pytest.raises(UnknownSeedError, match="typo"):
+                expander.more(expander.expand(["3"], 5, exclude=["typo"]))
+
+
+def test_what_cannot_be_asked_is_refused_alike(url: str, local: Expander) -> None:
+    wrong: tuple[Any, ...] = (float("inf"), float("nan"), -1, "x", True)
+    with Expander.open(url) as remote:
+        for expander in (local, remote):
+            for timeout in wrong:
+                with pytest.raises(QueryError, match="A timeout is a finite number"):
+                    expander.expand(["3"], timeout=timeout)
+            for name in (None, 3, "a" * 1_001):
+                for ask in (expander.find, expander.lookup):
+                    with pytest.raises(QueryError, match="What is looked up is a text"):
+                        ask(name)  # type: ignore[operator]
+            for seeds in ([""], ["3", " "]):
+                with pytest.raises(UnknownSeedError):
+                    expander.expand(seeds)
+            with pytest.raises(UnknownSeedError):
+                expander.expand(["3"], exclude=[""])
+    assert local.find("Place 1", np.int64(1)) == local.find("Place 1", 1) and len(local.find("Place 1", 1)) == 1  # type: ignore[arg-type]
+    with pytest.raises(QueryError, match="whole number of 1 to 10,000"):
+        local.find("Place", 10**30)
 
 
 def test_pages_go_on_and_never_repeat(url: str, local: Expander) -> None:

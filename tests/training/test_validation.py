@@ -72,6 +72,9 @@ def test_classes_are_dealt_out_by_the_hash_of_their_names() -> None:
     # By sha256sum: "b" 3e23, "d" 18ac, "a" ca97, "c" 2e7d.
     assert validation_classes(["a", "b", "c", "d"], 0.5) == {"d", "c"}
     assert validation_classes(["d", "c", "b", "a", "a"], 0.25) == {"d"}
+    for share in (float("nan"), -0.1, 1.1):
+        with pytest.raises(ConfigError, match="number of 0 to 1"):
+            validation_classes(["a"], share)
     names = [f"class {number}" for number in range(101)]
     parts = [validation_classes(names, share) for share in (0.0, 0.2, 0.5, 0.9, 1.0)]
     assert [len(part) for part in parts] == [0, 20, 51, 91, 101]
