@@ -8,12 +8,15 @@ class that is made by hand is checked as strictly as one that is read from a fil
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import types
 from collections.abc import Collection, Mapping
-from numbers import Integral, Real
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, TypeGuard, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
 
 from entity_expand.errors import ConfigError
 from entity_expand.files import read_capped
@@ -59,7 +62,7 @@ def from_mapping(kind: type[T], mapping: Mapping[str, Any], where: str = "") -> 
     Raises:
         ConfigError: A key is unknown or missing, or a value is of a wrong type or out of range.
     """
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for key in mapping:
         if key not in fields:
@@ -95,20 +98,28 @@ def to_mapping(settings: Any) -> dict[str, Any]:
 
 
 def check(settings: Any) -> None:
-    """Check types and ranges of all fields; call it from `__post_init__`.
+    """Check types and ranges of all fields; call it from `__post_init__`. NumPy's scalars become Python's.
 
     Raises:
         ConfigError: A value is of a wrong type or out of range; the message starts with the field's name.
     """
-    hints = get_type_hints(type(settings))
+    hints = _hints(type(settings))
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
+        if isinstance(value, np.generic):
+            value = plain(value)
+            object.__setattr__(settings, field.name, value)
         if _convert(hints[field.name], value, field.name) != value:
-            raise ConfigError(f"{field.name} is {value!r}, but {_name(hints[field.name])} was expected.")
+            raise ConfigError(f"{field.name} is {shown(value)}, but {_name(hints[field.name])} was expected.")
         low, high = field.metadata.get("low"), field.metadata.get("high")
         for number in value if isinstance(value, tuple) else (value,):
             if number is not None:
                 _check_range(field.name, number, low, high)
+
+
+def plain(value: np.generic) -> Any:
+    """Return a scalar of NumPy as Python's own, which JSON can hold."""
+    return float(value) if isinstance(value, np.floating) else value.item()
 
 
 def is_whole(value: object, low: int) -> TypeGuard[int]:
@@ -116,9 +127,18 @@ def is_whole(value: object, low: int) -> TypeGuard[int]:
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= low
 
 
-def is_number(value: object, low: float = 0.0) -> TypeGuard[float]:
-    """Return whether a value is a finite number of at least `low`; True and False are none."""
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and float(value) >= low
+def is_number(value: object, low: float = 0.0, high: float = math.inf) -> TypeGuard[float]:
+    """Return whether a value is a number of Python or NumPy that is finite as a float, and from `low` to `high`.
+
+    True and False are none.
+    """
+    if not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, (bool, np.timedelta64)):
+        return False
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number beyond what a float holds
+        return False
+    return math.isfinite(number) and low <= number <= high
 
 
 def is_list(value: object) -> TypeGuard[Collection[Any]]:
@@ -126,11 +146,23 @@ def is_list(value: object) -> TypeGuard[Collection[Any]]:
     return isinstance(value, Collection) and not isinstance(value, (str, bytes))
 
 
+def shown(value: object, most: int = 80) -> str:
+    """Return how a value is shown in a message: as Python writes it, cut to `most` characters."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no whole number of thousands of digits
+        text = f"a huge {type(value).__name__}"
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
 def _check_range(name: str, number: Any, low: float | None, high: float | None) -> None:
     if low is not None and number < low:
-        raise ConfigError(f"{name} is {number!r}, but must be at least {low}.")
+        raise ConfigError(f"{name} is {shown(number)}, but must be at least {low}.")
     if high is not None and number > high:
-        raise ConfigError(f"{name} is {number!r}, but must be at most {high}.")
+        raise ConfigError(f"{name} is {shown(number)}, but must be at most {high}.")
+
+
+_hints = functools.cache(get_type_hints)
 
 
 def _join(where: str, name: str) -> str:
@@ -141,6 +173,10 @@ def _name(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(repr(choice) for choice in get_args(hint))
     names = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a text"}
+    if get_origin(hint) in (Union, types.UnionType):
+        return " or ".join("None" if each is type(None) else _name(each) for each in get_args(hint))
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return f"{hint.__name__}(...)"
     return names.get(hint, "a list" if get_origin(hint) is tuple else str(hint))
 
 
@@ -152,27 +188,27 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if origin is tuple:
         return _convert_tuple(arguments, value, where)
     if origin is Literal:
-        good = any(value == choice and type(value) is type(choice) for choice in arguments)
+        good = any(type(value) is type(choice) and value == choice for choice in arguments)
     elif dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return value if isinstance(value, hint) else _convert_table(hint, value, where)
     elif hint is float:
-        good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        good = isinstance(value, (int, float)) and is_number(value, -math.inf)
     else:
         good = type(value) is hint
     if not good:
-        raise ConfigError(f"{where} is {value!r}, but {_name(hint)} was expected.")
+        raise ConfigError(f"{where} is {shown(value)}, but {_name(hint)} was expected.")
     return float(value) if hint is float else value
 
 
 def _convert_table(hint: type[Any], value: Any, where: str) -> Any:
     if not isinstance(value, Mapping):
-        raise ConfigError(f"{where} is {value!r}, but a table [{where}] was expected.")
+        raise ConfigError(f"{where} is {shown(value)}, but {_name(hint)} or a table [{where}] was expected.")
     return from_mapping(hint, value, where)
 
 
 def _convert_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
     if not isinstance(value, (list, tuple)):
-        raise ConfigError(f"{where} is {value!r}, but a list was expected.")
+        raise ConfigError(f"{where} is {shown(value)}, but a list was expected.")
     if len(arguments) == 2 and arguments[1] is Ellipsis:
         arguments = (arguments[0],) * len(value)
     if len(arguments) != len(value):

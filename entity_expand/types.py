@@ -28,6 +28,8 @@ MODALITIES: tuple[Modality, ...] = ("both", "text", "picture")
 Variant: TypeAlias = Literal["fp32", "fp16", "int8"]
 VARIANTS: tuple[Variant, ...] = ("fp32", "fp16", "int8")
 """How a graph computes: in float32; in float16, for GPUs; with matrix products of 8-bit integers, for CPUs."""
+LARGEST_WEIGHT = 1e6
+"""Largest weight in the settings of an expansion: by much larger ones, scores would leave what float32 holds."""
 SURROGATES = re.compile("[\ud800-\udfff]")
 """Characters that a text may have, as one decoded from a command line, and that UTF-8 cannot hold."""
 

@@ -13,9 +13,9 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
-from entity_expand.config import is_number
+from entity_expand.config import check, setting
 from entity_expand.errors import ConfigError
-from entity_expand.types import Float64
+from entity_expand.types import LARGEST_WEIGHT, Float64
 
 Channel: TypeAlias = Literal["model", "text", "picture", "lexical"]
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
@@ -35,15 +35,15 @@ class ChannelWeights:
         picture: The model's scores of the pictures alone.
     """
 
-    model: float = 1.0
-    lexical: float = 0.0
-    text: float = 0.0
-    picture: float = 0.0
+    model: float = setting(1.0, low=0, high=LARGEST_WEIGHT)
+    lexical: float = setting(0.0, low=0, high=LARGEST_WEIGHT)
+    text: float = setting(0.0, low=0, high=LARGEST_WEIGHT)
+    picture: float = setting(0.0, low=0, high=LARGEST_WEIGHT)
 
     def __post_init__(self) -> None:
-        values = [getattr(self, name) for name in CHANNELS]
-        if not all(is_number(value) for value in values) or not any(values):
-            raise ConfigError(f"The weights of channels are at least 0, and one of them is more; got {self}.")
+        check(self)
+        if not self.counting():
+            raise ConfigError("The weights of channels are at least 0, and one of them is more; all are 0.")
 
     def counting(self) -> dict[Channel, float]:
         """Return the channels that count, with their weights."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
+from entity_expand.config import is_number, shown
 from entity_expand.errors import ExpansionError
 
 T = TypeVar("T")
@@ -16,8 +17,7 @@ _DEEPEST = 50
 
 def wrong(where: str, value: object, expected: str) -> ExpansionError:
     """Return the error that says what stood where, and what was expected."""
-    shown = repr(value)
-    return ExpansionError(f"{where} is {shown if len(shown) <= 80 else shown[:77] + '...'}; expected {expected}.")
+    return ExpansionError(f"{where} is {shown(value)}; expected {expected}.")
 
 
 def table(value: object, keys: Collection[str], where: str) -> Mapping[str, Any]:
@@ -60,7 +60,7 @@ def whole(value: object, low: int, where: str) -> int:
 
 def number(value: object, where: str) -> float:
     """Return a finite number."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+    if not is_number(value, -math.inf):
         raise wrong(where, value, "a finite number")
     return float(value)
 

@@ -17,15 +17,15 @@ from typing import Literal
 import numpy as np
 
 from entity_expand.channels.fusion import ChannelWeights
-from entity_expand.config import is_number, is_whole
-from entity_expand.errors import ConfigError, QueryError
+from entity_expand.config import check, setting
+from entity_expand.errors import QueryError
 from entity_expand.search.growth import Growth, Ranking, Space
 from entity_expand.search.pools import Pool
 from entity_expand.search.window import SearchSettings, SetSearch
 from entity_expand.seeds import SeedSet
 from entity_expand.stores.base import Facts, Matching, Nearest, Rows, Steps, VectorField, ask
 from entity_expand.stores.filters import Filter
-from entity_expand.types import Int64
+from entity_expand.types import LARGEST_WEIGHT, Int64
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +42,15 @@ class ExpandSettings:
         channels: How much each channel counts in the strategy "hybrid"; None for the defaults.
     """
 
-    both_directions: float = 0.0
+    both_directions: float = setting(0.0, low=0, high=LARGEST_WEIGHT)
     space: Literal["heads", "features"] = "heads"
     search: SearchSettings = field(default_factory=SearchSettings)
-    pool_size: int = 1000
-    max_fetches: int | None = None
+    pool_size: int = setting(1000, low=1)
+    max_fetches: int | None = setting(None, low=1)
     channels: ChannelWeights | None = None
 
     def __post_init__(self) -> None:
-        if self.space not in ("heads", "features"):
-            raise ConfigError(f"space must be 'heads' or 'features', not {self.space!r}.")
-        if not is_number(self.both_directions):
-            raise ConfigError(f"both_directions must be a number of at least 0, not {self.both_directions!r}.")
-        if not is_whole(self.pool_size, 1) or (self.max_fetches is not None and not is_whole(self.max_fetches, 1)):
-            raise ConfigError(
-                f"pool_size and max_fetches must be whole numbers of at least 1: {self.pool_size!r}, "
-                f"{self.max_fetches!r}."
-            )
+        check(self)
 
 
 def space_of(settings: ExpandSettings, facts: Facts) -> Space:

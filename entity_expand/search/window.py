@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from entity_expand.config import is_number, is_whole
-from entity_expand.errors import ConfigError, QueryError
+from entity_expand.config import check, setting
+from entity_expand.errors import QueryError
 from entity_expand.search.pools import Pool
 from entity_expand.seeds.gains import gain_between, mean_gain
-from entity_expand.types import AnyArray, Bool, Float64, Int64
+from entity_expand.types import LARGEST_WEIGHT, AnyArray, Bool, Float64, Int64
 
 # Weight of a member in the ideal distribution of its set, by its place in the order of joining: (first place, weight).
 WINDOW_TIERS = ((0, 1000.0), (41, 500.0), (75, 300.0))
@@ -39,28 +39,16 @@ class SearchSettings:
             five seeds the last two come back as results (NOTES.md section 9.2).
     """
 
-    window: int = 1
-    window_growth: float = 2.5
-    window_step: int = 20
+    window: int = setting(1, low=1, high=1_000_000)
+    window_growth: float = setting(2.5, low=0, high=LARGEST_WEIGHT)
+    window_step: int = setting(20, low=1, high=1_000_000)
     rerank: bool = True
-    rank_weight: float = 9.0
-    member_weight: float = 1.0
-    compatible_seeds: int | None = None
+    rank_weight: float = setting(9.0, low=0, high=LARGEST_WEIGHT)
+    member_weight: float = setting(1.0, low=0, high=1)
+    compatible_seeds: int | None = setting(None, low=0)
 
     def __post_init__(self) -> None:
-        windows = is_whole(self.window, 1) and is_whole(self.window_step, 1)
-        if not windows or not is_number(self.window_growth) or not is_number(self.rank_weight):
-            raise ConfigError(
-                "window and window_step must be whole numbers of at least 1, window_growth and rank_weight finite "
-                f"numbers of at least 0; got {self.window!r}, {self.window_step!r}, {self.window_growth!r}, "
-                f"{self.rank_weight!r}."
-            )
-        if not is_number(self.member_weight) or self.member_weight > 1:
-            raise ConfigError(f"member_weight must be from 0 to 1; got {self.member_weight!r}.")
-        if self.compatible_seeds is not None and not is_whole(self.compatible_seeds, 0):
-            raise ConfigError(
-                f"compatible_seeds must be a whole number of at least 0, or None; got {self.compatible_seeds!r}."
-            )
+        check(self)
 
     def window_at(self, joined: int) -> int:
         """Return how many candidates are examined once `joined` entities have joined the seeds."""

@@ -17,7 +17,7 @@ from entity_expand.search.plan import ExpandSettings
 from entity_expand.sending import Deadline
 from entity_expand.serve.settings import ServeSettings
 from entity_expand.stores.filters import Filter
-from entity_expand.types import Modality
+from entity_expand.types import LARGEST_WEIGHT, Modality
 
 _USUAL = 100
 _LONGEST_BASE64 = 4 * (32 << 20) // 3 + 4
@@ -89,11 +89,11 @@ class SearchForm(Form):
     window_growth: float = Field(default=2.5, ge=0, le=100)
     window_step: int = Field(default=20, ge=1, le=10_000)
     rerank: bool = True
-    rank_weight: float = Field(default=9.0, ge=0, le=1e6)
+    rank_weight: float = Field(default=9.0, ge=0, le=LARGEST_WEIGHT)
     member_weight: float = Field(default=1.0, ge=0, le=1)
 
 
-ChannelWeight: TypeAlias = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+ChannelWeight: TypeAlias = Annotated[float, Field(ge=0, le=LARGEST_WEIGHT, allow_inf_nan=False)]
 
 
 class ChannelsForm(Form):
@@ -108,7 +108,7 @@ class ChannelsForm(Form):
 class SettingsForm(Form):
     """How the expansion is computed; see `ExpandSettings`."""
 
-    both_directions: float = Field(default=0.0, ge=0, le=1e6)
+    both_directions: float = Field(default=0.0, ge=0, le=LARGEST_WEIGHT)
     space: Literal["heads", "features"] = "heads"
     search: SearchForm = SearchForm()
     pool_size: int = Field(default=1_000, ge=1, le=10_000)
