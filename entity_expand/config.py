@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import math
 import types
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, TypeGuard, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -103,12 +103,10 @@ def check(settings: Any) -> None:
     Raises:
         ConfigError: A value is of a wrong type or out of range; the message starts with the field's name.
     """
+    make_plain(settings)
     hints = _hints(type(settings))
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
-        if isinstance(value, np.generic):
-            value = plain(value)
-            object.__setattr__(settings, field.name, value)
         if _convert(hints[field.name], value, field.name) != value:
             raise ConfigError(f"{field.name} is {shown(value)}, but {_name(hints[field.name])} was expected.")
         low, high = field.metadata.get("low"), field.metadata.get("high")
@@ -117,9 +115,13 @@ def check(settings: Any) -> None:
                 _check_range(field.name, number, low, high)
 
 
-def plain(value: np.generic) -> Any:
-    """Return a scalar of NumPy as Python's own, which JSON can hold."""
-    return float(value) if isinstance(value, np.floating) else value.item()
+def make_plain(made: Any) -> None:
+    """Turn NumPy's scalars in the fields of a dataclass into Python's, which JSON can hold; for `__post_init__`."""
+    for field in dataclasses.fields(made):
+        value = getattr(made, field.name)
+        if isinstance(value, np.generic):
+            plain = float(value) if isinstance(value, np.floating) else value.item()
+            object.__setattr__(made, field.name, plain)
 
 
 def is_whole(value: object, low: int) -> TypeGuard[int]:
@@ -162,7 +164,7 @@ def _check_range(name: str, number: Any, low: float | None, high: float | None) 
         raise ConfigError(f"{name} is {shown(number)}, but must be at most {high}.")
 
 
-_hints = functools.cache(get_type_hints)
+_hints: Callable[[Any], dict[str, Any]] = functools.cache(get_type_hints)
 
 
 def _join(where: str, name: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, get_args
 
-from entity_expand.config import is_list, is_number, is_whole
+from entity_expand.config import is_list, is_number, is_whole, make_plain, shown
 from entity_expand.errors import QueryError
 from entity_expand.inputs.marks import read_marks
 from entity_expand.search.plan import ExpandSettings
@@ -33,11 +34,12 @@ class NewSeed:
     Attributes:
         text: A sentence that names it, the mention marked as in "The [[okapi]] eats leaves." Without a mark the mention
             is wherever `name` stands, and without that the whole text is the name, which tells nothing by itself.
-        image: A picture of it: file, bytes of a file, or Pillow image; None for none.
+        image: A picture of it: the `Path` of a file, the bytes of a file, or a Pillow image; None for none.
         name: What it is called in the results; "" for the marked mention.
 
     Raises:
-        QueryError: Neither a text nor a picture, or a text that is too long or that UTF-8 cannot hold.
+        QueryError: Neither a text nor a picture, a text that is too long or that UTF-8 cannot hold, or a picture of
+            another type.
     """
 
     text: str = ""
@@ -53,6 +55,11 @@ class NewSeed:
             )
         if SURROGATES.search(self.text) or SURROGATES.search(self.name):
             raise QueryError("The text and the name of a new seed have characters that UTF-8 cannot hold.")
+        if self.image is not None and not isinstance(self.image, (bytes, Path)) and not _is_pillow(self.image):
+            raise QueryError(
+                "The picture of a new seed is Path('...') of a file, the bytes of a file or a Pillow image, not of the "
+                f"type {type(self.image).__name__}."
+            )
         if not self.text.strip() and self.image is None:
             raise QueryError("A new seed needs a text, a picture or both.")
 
@@ -77,6 +84,12 @@ class NewSeed:
         """The name, or else the first mention; "" if there is neither."""
         text, spans = self.sentence
         return self.name or (text[slice(*spans[0])] if spans else "")
+
+
+def _is_pillow(value: object) -> bool:
+    """Return whether a value is a Pillow image; there is none as long as nobody has loaded Pillow."""
+    pillow = sys.modules.get("PIL.Image")
+    return pillow is not None and isinstance(value, pillow.Image)
 
 
 def new_among(seeds: Sequence[str | NewSeed]) -> tuple[NewSeed, ...]:
@@ -135,19 +148,20 @@ class ExpandQuery:
     rerank: bool | None = None
 
     def __post_init__(self) -> None:
+        make_plain(self)
         seeds, size = self.seeds, self.size
         if not is_list(seeds) or not 1 <= len(seeds) <= MOST_SEEDS or not is_whole(size, 1) or size > MOST_RESULTS:
             raise QueryError(
                 f"An expansion takes a list of 1 to {MOST_SEEDS:,} seeds and a size of 1 to {MOST_RESULTS:,}; "
-                f"got {f'{len(seeds):,} seeds' if is_list(seeds) else repr(seeds)[:40]} and {size!r}."
+                f"got {f'{len(seeds):,} seeds' if is_list(seeds) else shown(seeds, 40)} and {shown(size, 40)}."
             )
         if not is_list(self.negative) or len(self.negative) > MOST_SEEDS:
             raise QueryError(f"The negatives are a list of at most {MOST_SEEDS:,} seeds.")
         if not is_list(self.exclude):
-            raise QueryError(f"What is excluded is a list of ids or names, not {repr(self.exclude)[:40]}.")
+            raise QueryError(f"What is excluded is a list of ids or names, not {shown(self.exclude, 40)}.")
         for name in (*seeds, *self.negative, *self.exclude):
             if not isinstance(name, NewSeed) and (not isinstance(name, str) or len(name) > _LONGEST_NAME):
-                raise QueryError(f"A seed is a text of at most {_LONGEST_NAME:,} characters, not {str(name)[:40]!r}.")
+                raise QueryError(f"A seed is a text of at most {_LONGEST_NAME:,} characters, not {shown(name, 40)}.")
         if any(isinstance(name, NewSeed) for name in self.exclude):
             raise QueryError("Only entities of the index can be excluded.")
         self._check_choices()
@@ -157,13 +171,15 @@ class ExpandQuery:
         if weights is not None:
             good = is_list(weights) and len(weights) == count
             if not good or not all(is_number(weight) and weight > 0 for weight in weights):
-                shown = list(weights)[:20] if is_list(weights) else weights
-                raise QueryError(f"weights must be {count} positive numbers, one per seed; got {shown!r}.")
+                got = shown(list(weights) if is_list(weights) else weights)
+                raise QueryError(f"weights must be {count} positive numbers, one per seed; got {got}.")
         for name, kind in (("filter", Filter), ("settings", ExpandSettings)):
             given = getattr(self, name)
             if given is not None and not isinstance(given, kind):
-                raise QueryError(f"{name} must be of the type {kind.__name__}; got {repr(given)[:40]}.")
-        if self.strategy is not None and self.strategy not in STRATEGIES:
-            raise QueryError(f"strategy must be one of {', '.join(STRATEGIES)}; got {self.strategy!r}.")
-        if self.modality is not None and self.modality not in MODALITIES:
-            raise QueryError(f"modality must be one of {', '.join(MODALITIES)}; got {self.modality!r}.")
+                raise QueryError(f"{name} must be of the type {kind.__name__}; got {shown(given, 40)}.")
+        for name, choices in (("strategy", STRATEGIES), ("modality", MODALITIES)):
+            given = getattr(self, name)
+            if given is not None and not (isinstance(given, str) and given in choices):
+                raise QueryError(f"{name} must be one of {', '.join(choices)}; got {shown(given, 40)}.")
+        if self.rerank is not None and not isinstance(self.rerank, bool):
+            raise QueryError(f"rerank must be True, False or None; got {shown(self.rerank, 40)}.")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from entity_expand.config import to_mapping
-from entity_expand.errors import QueryError
+from entity_expand.errors import ImageError, QueryError
 from entity_expand.files import read_capped
 from entity_expand.query import ExpandQuery, NewSeed
 from entity_expand.results.expansion import Expansion, History, Result, Seed
@@ -61,7 +61,8 @@ def _asked(seed: str | NewSeed) -> str | dict[str, Any]:
     if isinstance(seed, str):
         return seed
     picture = _picture(seed)
-    return {"text": seed.text, "image": picture and base64.b64encode(picture).decode(), "name": seed.name}
+    image = None if picture is None else base64.b64encode(picture).decode()
+    return {"text": seed.text, "image": image, "name": seed.name}
 
 
 def _picture(seed: NewSeed) -> bytes | None:
@@ -70,8 +71,15 @@ def _picture(seed: NewSeed) -> bytes | None:
         return image
     if isinstance(image, Path):
         return read_capped(image, MOST_PICTURE_BYTES, QueryError)
+    from entity_expand.inputs.image import open_picture
+
+    try:
+        opened = open_picture(image)
+    except ImageError as problem:
+        raise QueryError(f"The picture of the new seed {seed.called!r} cannot be used: {problem}") from problem
+    opened.info.clear()  # only the pixels count; a colour profile would travel along
     stream = io.BytesIO()
-    image.save(stream, "PNG")
+    opened.save(stream, "PNG")
     return stream.getvalue()
 
 

@@ -52,6 +52,7 @@ def balanced(weights: Sequence[float] | None) -> tuple[float, ...]:
     """Return weights with the same ratios and the mean 1; () for None. None is below a billionth of the largest."""
     if weights is None:
         return ()
-    shares = [max(weight / max(weights), _LEAST) for weight in weights]
+    largest = float(max(weights))
+    shares = [max(float(weight) / largest, _LEAST) for weight in weights]
     mean = sum(shares) / len(shares)
     return tuple(share / mean for share in shares)

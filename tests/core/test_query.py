@@ -1,13 +1,17 @@
 """What may be asked of an expansion, and how a new seed's text is read."""
 
+import json
 import time
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from entity_expand import ExpandQuery, Filter, NewSeed, QueryError
 from entity_expand.query import ExpandOptions
+from entity_expand.results.form import query_form
 
 
 def test_options_are_all_but_seeds_and_size() -> None:
@@ -34,6 +38,15 @@ def test_options_are_all_but_seeds_and_size() -> None:
         {"weights": "12"},
         {"weights": [True, 1.0]},
         {"weights": 2.0},
+        {"weights": [10**400, 1]},
+        {"weights": [10**5000, 1]},
+        {"weights": [1.0, np.longdouble("1e4000")]},
+        {"strategy": np.array(["paper", "both"])},
+        {"modality": ["text"]},
+        {"rerank": "yes"},
+        {"rerank": []},
+        {"rerank": 1},
+        {"size": 10**5000},
         {"size": 2.5},
         {"size": True},
         {"size": "5"},
@@ -56,6 +69,8 @@ def test_seeds_are_a_list(seeds) -> None:
 def test_numbers_of_numpy_are_numbers() -> None:
     query = ExpandQuery(np.array(["a", "b"]), np.int64(5), weights=np.array([1.0, 2.0], np.float32))
     assert query.size == 5 and query.weights[1] == 2.0
+    form = json.loads(json.dumps(query_form(ExpandQuery(["a"], np.int16(5), rerank=np.False_))))
+    assert form["size"] == 5 and form["rerank"] is False
 
 
 @pytest.mark.parametrize(
@@ -102,6 +117,21 @@ def test_a_name_is_found_in_time_linear_in_the_text() -> None:
 def test_a_new_seed_is_called_by_its_name_or_its_mention() -> None:
     assert NewSeed("The [[okapi]].").called == "okapi" and NewSeed("The [[okapi]].", name="Okapi").called == "Okapi"
     assert NewSeed(image=b"x").called == ""
+
+
+@pytest.mark.parametrize(
+    "image", ["a.png", 7, np.zeros((2, 2, 3), np.uint8), memoryview(b"x"), bytearray(b"x"), Image.Image, ""]
+)
+def test_a_picture_of_another_type_is_refused(image) -> None:
+    with pytest.raises(
+        QueryError, match=rf"Path\('...'\) of a file, the bytes .* not of the type {type(image).__name__}"
+    ):
+        NewSeed("An [[okapi]].", image)
+
+
+def test_pictures_are_bytes_paths_and_images() -> None:
+    for image in (b"x", Path("a.png"), Image.new("L", (1, 1))):
+        assert NewSeed(image=image).image is image
 
 
 @pytest.mark.parametrize(

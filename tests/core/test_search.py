@@ -1,8 +1,13 @@
 """The fast search against the paper's, written the slow way; pools against the whole; settings."""
 
+import json
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
+from entity_expand.channels.fusion import ChannelWeights
+from entity_expand.config import from_mapping, to_mapping
 from entity_expand.drive import run
 from entity_expand.errors import ConfigError, QueryError
 from entity_expand.search.frame import pair_frame_of
@@ -14,6 +19,7 @@ from entity_expand.search.scoring import EntityRows, query_vector
 from entity_expand.search.window import WINDOW_TIERS, SearchSettings, SetSearch, divergence, tiers_at, tiers_of
 from entity_expand.seeds import SeedSet
 from entity_expand.stores.base import Facts, Hits, IndexMeta, Nearest, Rows
+from entity_expand.types import LARGEST_WEIGHT
 
 NOBODY = np.empty(0, dtype=np.int64)
 
@@ -251,6 +257,12 @@ def test_arguments_are_not_changed(world) -> None:
         {"member_weight": "1"},
         {"compatible_seeds": -1},
         {"compatible_seeds": 1.0},
+        {"rank_weight": 10**400},
+        {"rank_weight": 2 * LARGEST_WEIGHT},
+        {"window_growth": 1e300},
+        {"window": 10**400},
+        {"rerank": "yes"},
+        {"rerank": None},
     ],
 )
 def test_settings_out_of_range_are_refused(wrong: dict) -> None:
@@ -269,8 +281,42 @@ def test_settings_out_of_range_are_refused(wrong: dict) -> None:
         {"pool_size": 10.5},
         {"max_fetches": 0},
         {"max_fetches": 1.5},
+        {"both_directions": 10**400},
+        {"both_directions": 10**5000},
+        {"both_directions": 2 * LARGEST_WEIGHT},
+        {"both_directions": Fraction(1, 2)},
+        {"both_directions": True},
+        {"pool_size": np.array([1, 2])},
+        {"space": np.array(["heads", "heads"])},
+        {"search": None},
+        {"search": {}},
+        {"search": {"window": 2}},
+        {"channels": {}},
+        {"channels": 1.0},
     ],
 )
 def test_expansion_settings_out_of_range_are_refused(wrong: dict) -> None:
     with pytest.raises(ConfigError):
         ExpandSettings(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"model": 0}, {"text": -1}, {"lexical": 10**400}, {"picture": 2 * LARGEST_WEIGHT}])
+def test_weights_of_channels_out_of_range_are_refused(wrong: dict) -> None:
+    with pytest.raises(ConfigError):
+        ChannelWeights(**wrong)
+
+
+def test_numbers_of_numpy_become_those_of_python() -> None:
+    search = SearchSettings(window=np.int32(2), rerank=np.False_, rank_weight=np.float16(0.5))
+    channels = ChannelWeights(np.float32(0.5), lexical=np.int64(2))
+    made = ExpandSettings(np.float32(1), search=search, pool_size=np.int64(10), channels=channels)
+    form = json.loads(json.dumps(to_mapping(made)))
+    assert from_mapping(ExpandSettings, form) == made and form["search"]["rerank"] is False
+    assert [type(value) for value in (made.both_directions, made.pool_size)] == [float, int]
+
+
+def test_what_a_setting_was_expected_to_be_is_said() -> None:
+    with pytest.raises(ConfigError, match=r"channels is \{\}, but ChannelWeights\(...\) or None was expected"):
+        ExpandSettings(channels={})
+    with pytest.raises(ConfigError, match="both_directions is a huge int, but a finite number was expected"):
+        ExpandSettings(both_directions=10**5000)

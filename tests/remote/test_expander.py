@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from entity_expand import (
     AccessError,
@@ -94,6 +96,16 @@ def test_what_cannot_be_asked_is_refused_alike(url: str, local: Expander) -> Non
         local.find("Place", 10**30)
 
 
+def test_numbers_of_numpy_are_asked_as_any(url: str, local: Expander) -> None:
+    channels = ChannelWeights(np.float32(0.5), lexical=np.int64(2))
+    settings = ExpandSettings(np.float32(0.5), pool_size=np.int64(50), channels=channels)
+    asked = {"settings": settings, "weights": np.array([1, 2], np.float32), "rerank": np.False_}
+    with Expander.open(url) as remote:
+        found = remote.expand(["3", "6"], np.int32(4), **asked)
+        assert found.results == local.expand(["3", "6"], 4, **asked).results
+        json.dumps(found.to_dict(), allow_nan=False)
+
+
 def test_pages_go_on_and_never_repeat(url: str, local: Expander) -> None:
     with Expander.open(url) as remote:
         first = remote.expand(["3", "6"], 5)
@@ -131,6 +143,10 @@ def test_many_are_one_by_one(url: str, local: Expander) -> None:
         ExpandQuery(["0"], 3, settings=ExpandSettings(search=SearchSettings(compatible_seeds=1))),
         ExpandQuery(["0"], 1_001),
         ExpandQuery(["\ud800"], 3),
+        ExpandQuery([NewSeed(image=b"")], 3),
+        ExpandQuery([NewSeed(image=Image.new("RGB", (0, 0)))], 3),
+        ExpandQuery([NewSeed(image=Image.new("CMYK", (2, 2)))], 3),
+        ExpandQuery([NewSeed(image=Path("nowhere.png"))], 3),
     ],
 )
 def test_what_the_service_refuses_is_refused_alone(url: str, local: Expander, narrower: ExpandQuery) -> None:

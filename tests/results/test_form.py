@@ -15,7 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from entity_expand import Expander, ExpandQuery, Expansion, ExpansionError, NewSeed
+from entity_expand import Expander, ExpandQuery, Expansion, ExpansionError, NewSeed, QueryError
+from entity_expand.inputs.image import open_picture
+from entity_expand.results.form import query_form
+from entity_expand.results.reading import read_query
 
 
 def test_it_comes_back_as_it_went(full) -> None:
@@ -40,6 +43,42 @@ def test_pictures_of_new_seeds_travel(full, tmp_path: Path) -> None:
     whole = dataclasses.replace(full, query=query, seeds=full.seeds[1:] * 2, negatives=())
     again = Expansion.from_dict(whole.to_dict())
     assert [seed.image for seed in again.query.seeds] == [(tmp_path / "red.png").read_bytes()] * 2
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "F", "HSV", "LAB", "I", "I;16", "RGBa", "LA", "P", "1"])
+def test_pictures_of_all_modes_travel_as_they_are_seen(mode: str) -> None:
+    picture = Image.new(mode, (3, 2), 77)
+    form = query_form(ExpandQuery([NewSeed(image=picture)]))
+    again = read_query(json.loads(json.dumps(form))).seeds[0].image
+    assert open_picture(again).tobytes() == open_picture(picture).tobytes()
+
+
+def test_a_turned_picture_is_turned_once(tmp_path: Path) -> None:
+    turn = Image.Exif()
+    turn[0x0112] = 6
+    Image.linear_gradient("L").crop((0, 0, 3, 200)).save(tmp_path / "turned.png", exif=turn)
+    with Image.open(tmp_path / "turned.png") as picture:
+        picture.info["icc_profile"] = b"colours"
+        again = read_query(query_form(ExpandQuery([NewSeed(image=picture)]))).seeds[0].image
+        assert open_picture(again).tobytes() == open_picture(picture).tobytes() and b"iCCP" not in again
+    assert open_picture(again).size == (200, 3)
+
+
+def closed() -> Image.Image:
+    picture = Image.new("RGB", (1, 1))
+    picture.close()
+    return picture
+
+
+@pytest.mark.parametrize("picture", [Image.new("RGB", (0, 0)), closed(), Path("nowhere.png")])
+def test_a_picture_that_cannot_be_used_has_no_form(picture: Any) -> None:
+    with pytest.raises(QueryError):
+        query_form(ExpandQuery([NewSeed(image=picture)]))
+
+
+def test_an_empty_picture_is_not_none() -> None:
+    form = query_form(ExpandQuery([NewSeed(image=b"")]))
+    assert form["seeds"][0]["image"] == "" and read_query(form).seeds[0].image == b""
 
 
 def test_a_copy_for_another_process_forgets_its_expander(expander: Expander) -> None:
@@ -87,6 +126,16 @@ for _ in range(60):
         ("results/1/id", "id1"),
         ("results/0/score", float("nan")),
         ("results/0/similarity", "3"),
+        ("results/0/score", 10**400),
+        ("results/0/similarity", -(10**400)),
+        ("results/0/confidence", 10**400),
+        ("results/0/score", [10**5000]),
+        ("query/weights", [1.0, 10**400]),
+        ("query/settings/both_directions", 10**400),
+        ("query/settings/both_directions", 2e6),
+        ("query/settings/channels", {"model": 10**400}),
+        ("query/settings/search", []),
+        ("query/seeds/1/image", [10**5000]),
         ("results/0/confidence", 1.5),
         ("results/0/rank_before", 0),
         ("results/0/attributes", {"kind": 1}),

@@ -278,6 +278,24 @@ def test_pages_whose_parts_do_not_fit_are_refused(client: TestClient, changed: d
     assert found.status == 422 and said in found.detail
 
 
+@pytest.mark.parametrize("path", ["results/0/score", "results/0/confidence", "query/settings/both_directions"])
+def test_pages_with_numbers_beyond_a_float_are_refused(client: TestClient, path: str) -> None:
+    page = client.post("/v1/expand", json={"seeds": ["3"], "size": 2, "settings": {}}).json()
+    *parents, last = path.split("/")
+    inside = page
+    for step in parents:
+        inside = inside[int(step) if isinstance(inside, list) else step]
+    inside[last] = 10**400
+    found = problem(client.post("/v1/explain", json={"expansion": page, "id": page["results"][0]["id"]}))
+    assert found.status == 422 and "a finite number" in found.detail
+
+
+def test_settings_beyond_the_largest_weight_are_refused(client: TestClient) -> None:
+    for value in (2e6, 10**400):
+        for settings in ({"both_directions": value}, {"search": {"rank_weight": value}}, {"channels": {"text": value}}):
+            assert problem(client.post("/v1/expand", json={"seeds": ["3"], "settings": settings})).status == 422
+
+
 def test_without_a_bundle_nothing_is_encoded(client: TestClient) -> None:
     assert not client.get("/v1/index").json()["new_seeds"]
     found = problem(client.post("/v1/encode", json={"inputs": [{"text": "The [[okapi]] eats leaves."}]}))
