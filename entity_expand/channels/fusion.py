@@ -28,6 +28,8 @@ _SMALLEST_DEVIATION = 1e-12
 class ChannelWeights:
     """How much each channel counts in the strategy "hybrid"; only the ratios matter. 0 leaves a channel out.
 
+    Each is a million at most.
+
     Attributes:
         model: The model's scores of what the index was made with.
         lexical: The words that the sentences share.

@@ -34,7 +34,7 @@ class ExpandSettings:
 
     Attributes:
         both_directions: λ, the weight of how well the candidate's sentences predict the members, beside how well
-            theirs predict the candidate. 0 is the paper's score.
+            theirs predict the candidate, a million at most. 0 is the paper's score.
         space: "heads" scores by the entity head as in the paper; "features" by the cosine of centred features.
         search: How the set grows and is ranked.
         pool_size: K, entities of the first fetch; every further one doubles the pool.

@@ -31,7 +31,7 @@ class SearchSettings:
         window_growth: How the window widens afterwards.
         window_step: Members that join before the window widens, and per unit of widening.
         rerank: Whether the members are ranked again at the end.
-        rank_weight: μ, the weight of the order of joining in that ranking.
+        rank_weight: μ, the weight of the order of joining in that ranking, a million at most.
         member_weight: How much a member that joins counts from then on, beside 1 for a seed. 0 ranks by the seeds
             alone; small classes are found better with a fifth or so, since a wrong member leads less far astray.
         compatible_seeds: Number of leading seeds that are left out of the result, and of the count that widens
