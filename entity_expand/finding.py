@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from entity_expand.config import is_whole
+from entity_expand.config import is_whole, shown
 from entity_expand.errors import QueryError
 from entity_expand.stores.base import Describe, Find, Lookup, Record, Steps, ask
 from entity_expand.types import Entity
@@ -30,7 +30,9 @@ def find(prefix: str, limit: int) -> Steps[list[Record]]:
     """
     check_name(prefix)
     if not is_whole(limit, 1) or limit > MOST_FOUND:
-        raise QueryError(f"The limit of entities to find is a whole number of 1 to {MOST_FOUND:,}, not {limit!r}.")
+        raise QueryError(
+            f"The limit of entities to find is a whole number of 1 to {MOST_FOUND:,}, not {shown(limit, 40)}."
+        )
     positions = yield from ask(Find(prefix, int(limit)))
     return (yield from ask(Describe(positions)))
 
@@ -42,7 +44,7 @@ def check_name(text: object) -> None:
         QueryError: It is no text, or too long.
     """
     if not isinstance(text, str) or len(text) > LONGEST_NAME:
-        raise QueryError(f"What is looked up is a text of at most {LONGEST_NAME:,} characters, not {str(text)[:40]!r}.")
+        raise QueryError(f"What is looked up is a text of at most {LONGEST_NAME:,} characters, not {shown(text, 40)}.")
 
 
 def named_so(steps: Steps[list[Record]]) -> Steps[list[Entity]]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from entity_expand.config import is_number
+from entity_expand.config import is_number, shown
 from entity_expand.elastic.address import Credentials, is_address
 from entity_expand.elastic.address import credentials as find_credentials
 from entity_expand.errors import ConfigError, CorpusError, QueryError
@@ -72,7 +72,9 @@ def seconds(timeout: float | None) -> float | None:
         QueryError: It is neither None nor a finite number of at least 0.
     """
     if timeout is not None and not is_number(timeout):
-        raise QueryError(f"A timeout is a finite number of seconds, or None for the store's own; got {timeout!r}.")
+        raise QueryError(
+            f"A timeout is a finite number of seconds, or None for the store's own; got {shown(timeout, 40)}."
+        )
     return timeout
 
 

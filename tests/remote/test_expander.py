@@ -76,13 +76,13 @@ def test_pages_go_on_without_what_was_deleted(url: str, local: Expander) -> None
 
 
 def test_what_cannot_be_asked_is_refused_alike(url: str, local: Expander) -> None:
-    wrong: tuple[Any, ...] = (float("inf"), float("nan"), -1, "x", True)
+    wrong: tuple[Any, ...] = (float("inf"), float("nan"), -1, "x", True, 10**5_000)
     with Expander.open(url) as remote:
         for expander in (local, remote):
             for timeout in wrong:
                 with pytest.raises(QueryError, match="A timeout is a finite number"):
                     expander.expand(["3"], timeout=timeout)
-            for name in (None, 3, "a" * 1_001):
+            for name in (None, 10**5_000, "a" * 1_001):
                 for ask in (expander.find, expander.lookup):
                     with pytest.raises(QueryError, match="What is looked up is a text"):
                         ask(name)  # type: ignore[operator]
