@@ -6,15 +6,15 @@ import shutil
 from pathlib import Path
 
 from entity_expand.bundle import Bundle
-from entity_expand.calibration.fitted import read_fitted, write_fitted
+from entity_expand.calibration.fitted import Fitted, read_fitted, write_fitted
 from entity_expand.corpus import Corpus
 from entity_expand.elastic.address import Credentials, is_address, parse_address
 from entity_expand.encoder import Encoder
 from entity_expand.errors import BundleError, StoreError
 from entity_expand.files import locked
 from entity_expand.stores.base import IndexMeta
-from entity_expand.stores.memory import CURRENT, VERSIONS, MemoryStore
-from entity_expand.stores.writing import remove_others, use_version, write_version
+from entity_expand.stores.memory import VERSIONS, MemoryStore, current_version
+from entity_expand.stores.writing import is_whole, remove_others, use_version, write_version
 from indexer.elastic.build import index_on_server
 from indexer.features import GroupEncoder
 from indexer.prepare import (
@@ -82,33 +82,52 @@ def _index_into_folder(prepared: Prepared, encoder: Encoder | GroupEncoder, root
     meta, settings = index_meta(prepared, encoder), prepared.settings
     further = [settings.evidence, settings.table_bytes, _LAYOUT, settings.modalities]
     name = version_name(meta, *further)
-    up_to_date = _is_current(root, name, meta)
-    if not up_to_date:
-        work = root / _BUILDING / name
-        work.mkdir(parents=True, exist_ok=True)
-        features = features_of(prepared, encoder, work)
-        version = work / "version"
-        shutil.rmtree(version, ignore_errors=True)
-        version.mkdir()
-        blocks, shown = row_blocks(prepared, features), records(prepared)
-        parts = part_blocks(prepared, encoder, work)
-        write_version(version, meta, blocks, shown, settings.table_bytes, texts(prepared), parts)
-        fitted = read_fitted(prepared.bundle.path, meta.bundle, BundleError)
-        if fitted is not None:
-            write_fitted(version, fitted)
-        use_version(root, version, name)
+    own = _own_fitted(root / VERSIONS / name, meta)
+    fitted = own or read_fitted(prepared.bundle.path, meta.bundle, BundleError)
+    whole = _is_current(root, name, meta)
+    if not whole:
+        _build(prepared, encoder, root, name, meta, fitted)
+    elif fitted is not None and own is None:
+        write_fitted(root / VERSIONS / name, fitted)
     remove_others(root, name)
     shutil.rmtree(root / _BUILDING, ignore_errors=True)
     without_samples = len(prepared.corpus.entities) - meta.entities
-    return IndexReport(meta.entities, meta.trained, meta.samples, without_samples, up_to_date)
+    return IndexReport(meta.entities, meta.trained, meta.samples, without_samples, whole and fitted is own)
+
+
+def _build(
+    prepared: Prepared, encoder: Encoder | GroupEncoder, root: Path, name: str, meta: IndexMeta, fitted: Fitted | None
+) -> None:
+    work = root / _BUILDING / name
+    work.mkdir(parents=True, exist_ok=True)
+    features = features_of(prepared, encoder, work)
+    version = work / "version"
+    shutil.rmtree(version, ignore_errors=True)
+    version.mkdir()
+    blocks, shown = row_blocks(prepared, features), records(prepared)
+    parts = part_blocks(prepared, encoder, work)
+    write_version(version, meta, blocks, shown, prepared.settings.table_bytes, texts(prepared), parts)
+    if fitted is not None:
+        write_fitted(version, fitted)
+    use_version(root, version, name)
+
+
+def _own_fitted(version: Path, meta: IndexMeta) -> Fitted | None:
+    """Return what was fitted for this very version, which stays true when it is built again; None if nothing is."""
+    try:
+        return read_fitted(version, meta.bundle, StoreError)
+    except (StoreError, OSError):
+        return None
 
 
 def _is_current(root: Path, name: str, meta: IndexMeta) -> bool:
-    if not (root / CURRENT).is_file() or (root / CURRENT).read_text().strip() != name:
-        return False
+    """Return whether the version of this name is in use and undamaged; all its files are read."""
     try:
-        store = MemoryStore(root / VERSIONS / name)
-    except StoreError:
+        version = current_version(root)
+        if version != root / VERSIONS / name or not is_whole(version):
+            return False
+        store = MemoryStore(version)
+    except (StoreError, OSError):
         return False
     store.close()
     return store.meta == meta

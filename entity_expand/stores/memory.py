@@ -56,14 +56,17 @@ def current_version(root: Path) -> Path:
     """Return the folder of the version in use.
 
     Raises:
-        StoreError: There is no index, or it names a version that is not there.
+        StoreError: There is no index, it cannot be read, or it names a version that is not there.
     """
-    if not (root / CURRENT).is_file():
-        raise StoreError(f"{root} holds no index. Make one with `entity-expand index BUNDLE CORPUS --to {root}`.")
-    name = read_capped(root / CURRENT, 256, StoreError).decode("utf-8", "replace").strip()
-    version = confined(root / VERSIONS, name, StoreError)
-    if not version.is_dir():
-        raise StoreError(f"{root} names the version {name!r}, which is not there. Build the index again.")
+    try:
+        if not (root / CURRENT).is_file():
+            raise StoreError(f"{root} holds no index. Make one with `entity-expand index BUNDLE CORPUS --to {root}`.")
+        name = read_capped(root / CURRENT, 256, StoreError).decode("utf-8", "replace").strip()
+        version = confined(root / VERSIONS, name, StoreError)
+        if not version.is_dir():
+            raise StoreError(f"{root} names the version {name!r}, which is not there. Build the index again.")
+    except OSError as problem:
+        raise StoreError(f"Cannot read the index {root}: {problem.strerror}.") from problem
     return version
 
 
@@ -106,7 +109,7 @@ class MemoryStore:
         has_table = (version / TABLE).exists()
         self._table = read_array(version / TABLE, (count, count), np.float32) if has_table else None
         self._fitted = read_fitted(version, self.meta.bundle, StoreError)
-        self._names = Names(version / NAMES)
+        self._names = Names(version / NAMES, count)
         self._words = Words(version / WORDS, count) if (version / WORDS).exists() else None
         self._lock = threading.Lock()
         self._known: Facts | None = None

@@ -9,7 +9,7 @@ import threading
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from entity_expand.stores.base import Evidence, Record
 from entity_expand.stores.facets import FACETED, Facet, facets_of
 from entity_expand.stores.filters import Filter
 from entity_expand.types import SURROGATES, Entity, Int64
+
+T = TypeVar("T", list[Any], dict[str, Any])
 
 _SCHEMA = """
 CREATE TABLE entity (
@@ -64,19 +66,28 @@ class Names:
 
     The file stays open, so a reader keeps its names when the index gets a new version and this one is removed.
 
+    Args:
+        path: The file.
+        entities: n of the index.
+
     Raises:
-        StoreError: The file is missing or no names file.
+        StoreError: The file is missing, no names file, or of another number of entities.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, entities: int) -> None:
         if not path.is_file():
             raise StoreError(f"{path} is missing: the index is incomplete. Build it again with `entity-expand index`.")
-        self._path = path
+        self._path, self._entities = path, entities
         self._lock = threading.Lock()
         uri = path.absolute().as_uri() + "?mode=ro&immutable=1"
-        self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
         try:
-            self._all("SELECT count(*) FROM entity", ())
+            self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+        except sqlite3.Error as problem:
+            raise _damaged(path, problem) from problem
+        try:
+            ((found,),) = self._all("SELECT count(*) FROM entity", ())
+            if found != entities:
+                raise _damaged(path, f"it names {found} entities, expected {entities}")
         except StoreError:
             self._connection.close()
             raise
@@ -88,7 +99,13 @@ class Names:
         except sqlite3.ProgrammingError as problem:
             raise StoreError(f"The index with {self._path} was closed; open it again.") from problem
         except sqlite3.Error as problem:
-            raise StoreError(f"{self._path} cannot be read: {problem}. Build the index again.") from problem
+            raise _damaged(self._path, problem) from problem
+
+    def _positions(self, query: str, parameters: Sequence[object]) -> tuple[int, ...]:
+        found = tuple(row[0] for row in self._all(query, parameters))
+        if not all(isinstance(position, int) and 0 <= position < self._entities for position in found):
+            raise _damaged(self._path, "an entity that the index has not")
+        return found
 
     def lookup(self, text: str) -> tuple[int, ...]:
         """Return the positions that an id, else an exact name, else a folded name or alias stands for."""
@@ -96,7 +113,7 @@ class Names:
             ("SELECT position FROM entity WHERE id = ?", text),
             ("SELECT position FROM spelling WHERE folded = ? ORDER BY position", fold(text)),
         ):
-            found = tuple(row[0] for row in self._all(query, (value,)))
+            found = self._positions(query, (value,))
             if found:
                 return found
         return ()
@@ -123,12 +140,12 @@ class Names:
             "SELECT position FROM spelling JOIN entity USING (position) WHERE folded >= ? AND folded < ? "
             "GROUP BY position ORDER BY max(folded = ?) DESC, name, position LIMIT ?"
         )
-        return tuple(row[0] for row in self._all(query, (folded, folded + _LAST_CHARACTER, folded, limit)))
+        return self._positions(query, (folded, folded + _LAST_CHARACTER, folded, limit))
 
     def facets(self, limit: int) -> tuple[Facet, ...]:
         """Return the attributes with at most `limit` values each."""
         rows = self._all("SELECT attributes FROM entity WHERE position < ?", (FACETED,))
-        return facets_of((_decoded(row[0], {}) for row in rows), limit)
+        return facets_of((_decoded(row[0], dict, self._path) for row in rows), limit)
 
     def matching(self, filtered: Filter) -> Int64:
         """Return the positions of the entities that the attributes and the name prefix of a filter let through."""
@@ -143,8 +160,7 @@ class Names:
             query += " AND position IN (SELECT position FROM spelling WHERE substr(folded, 1, ?) = ?)"
             prefix = fold(filtered.name_prefix)
             values += [str(len(prefix)), prefix]
-        found = self._all(query + " ORDER BY position", values)
-        return np.array([row[0] for row in found], dtype=np.int64)
+        return np.array(self._positions(query + " ORDER BY position", values), dtype=np.int64)
 
     def records(self, positions: Sequence[int]) -> list[Record]:
         """Return the records at `positions`, in that order."""
@@ -153,8 +169,11 @@ class Names:
             part = [int(position) for position in positions[start : start + _MOST_PER_QUERY]]
             marks = ", ".join("?" * len(part))
             rows = self._all(f"SELECT * FROM entity WHERE position IN ({marks})", part)
-            found.update({row[0]: _record(row) for row in rows})
-        return [found[int(position)] for position in positions]
+            found.update({row[0]: _record(row, self._path) for row in rows})
+        try:
+            return [found[int(position)] for position in positions]
+        except KeyError as problem:
+            raise _damaged(self._path, f"the entity at {problem} is missing") from problem
 
     def close(self) -> None:
         """Close the file."""
@@ -172,16 +191,19 @@ def _bound(value: object) -> object:
 class StoredEvidence(Sequence[Evidence]):
     """Evidence as it is stored, decoded when it is first looked at: most of a long list never is."""
 
-    __slots__ = ("_decoded", "_stored")
+    __slots__ = ("_decoded", "_path", "_stored")
 
-    def __init__(self, stored: str) -> None:
-        self._stored = stored
+    def __init__(self, stored: str, path: Path) -> None:
+        self._stored, self._path = stored, path
         self._decoded: tuple[Evidence, ...] | None = None
 
     def _all(self) -> tuple[Evidence, ...]:
         if self._decoded is None:
-            items = json.loads(self._stored)
-            self._decoded = tuple(Evidence(text, tuple(map(tuple, spans)), image) for text, spans, image in items)
+            items = _decoded(self._stored, list, self._path)
+            try:
+                self._decoded = tuple(Evidence(text, tuple(map(tuple, spans)), image) for text, spans, image in items)
+            except (TypeError, ValueError) as problem:
+                raise _damaged(self._path, problem) from problem
         return self._decoded
 
     def __len__(self) -> int:
@@ -204,14 +226,26 @@ class StoredEvidence(Sequence[Evidence]):
         return repr(self._all())
 
 
-def _record(row: tuple[Any, ...]) -> Record:
+def _record(row: tuple[Any, ...], path: Path) -> Record:
     _, identifier, name, trained, samples, aliases, attributes, evidence = row
-    entity = Entity(identifier, name, _decoded(aliases, ()), _decoded(attributes, {}))
-    return Record(entity, bool(trained), samples, StoredEvidence(evidence))
+    if not (isinstance(identifier, str) and isinstance(name, str) and isinstance(samples, int)):
+        raise _damaged(path, "an entity without id, name or number of samples")
+    entity = Entity(identifier, name, tuple(_decoded(aliases, list, path)), _decoded(attributes, dict, path))
+    return Record(entity, bool(trained), samples, StoredEvidence(evidence, path))
 
 
-def _decoded(text: str, empty: Any) -> Any:
-    if len(text) == len("[]"):
-        return empty
-    found = json.loads(text)
-    return tuple(found) if isinstance(found, list) else found
+def _decoded(text: object, form: type[T], path: Path) -> T:
+    """Return the list or the mapping that stands in the file as JSON."""
+    if text in ("[]", "{}"):
+        return form()
+    try:
+        found = json.loads(text) if isinstance(text, str) else text
+    except (ValueError, RecursionError) as problem:
+        raise _damaged(path, problem) from problem
+    if not isinstance(found, form):
+        raise _damaged(path, f"{type(found).__name__} in place of {form.__name__}")
+    return found
+
+
+def _damaged(path: Path, problem: object) -> StoreError:
+    return StoreError(f"{path} cannot be read: {problem}. Build the index again.")

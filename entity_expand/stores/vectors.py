@@ -59,6 +59,7 @@ class Vectors:
     """
 
     def __init__(self, folder: Path, count: int, width: int, part: Modality | None = None) -> None:
+        self._folder, self._part = folder, part
         scalars = read_array(folder / file_of(SCALARS, part), (count, 2), np.float64)
         self.rows = EntityRows(
             head=read_array(folder / file_of(HEAD, part), (count, width), np.float32),
@@ -71,11 +72,25 @@ class Vectors:
         self._statistics: Statistics | None = None
 
     def statistics(self) -> Statistics:
-        """Return what is known of the rows; computed once."""
+        """Return what is known of the rows; computed once.
+
+        Raises:
+            StoreError: They hold numbers that are not finite.
+        """
         with self._lock:
             if self._statistics is None:
-                self._statistics = self._computed()
+                with np.errstate(over="ignore", invalid="ignore"):
+                    self._statistics = self._checked(self._computed())
             return self._statistics
+
+    def _checked(self, known: Statistics) -> Statistics:
+        """Return what is known if all numbers that it was computed from are finite, and those of `rows` beside."""
+        frame, largest = known.pair_frame, [*known.largest_norms.values()]
+        numbers = (known.mean_feature, known.norms, frame.mean, frame.scale, largest, self.rows.log_offset)
+        if not all(np.isfinite(each).all() for each in numbers):
+            names = ", ".join(file_of(name, self._part) for name in (HEAD, SCALED, SCALARS))
+            raise StoreError(f"{self._folder} has numbers in {names} that are not finite. Build the index again.")
+        return known
 
     def _computed(self) -> Statistics:
         present = np.delete(np.arange(len(self.rows)), self._absent)

@@ -155,8 +155,10 @@ class Words:
     def _entries(self, blob: bytes, limit: int | None) -> AnyArray:
         try:
             entries = np.frombuffer(blob, dtype=_ENTRY)
-        except ValueError as problem:
+        except (TypeError, ValueError) as problem:
             raise self._damaged(problem) from problem
+        if not np.isfinite(entries["weight"]).all():
+            raise self._damaged("a weight that is no finite number")
         if limit is not None and len(entries) and not 0 <= entries["number"].min() <= entries["number"].max() < limit:
             raise self._damaged("an entity that the index has not")
         return entries

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.format import open_memmap
 
+from entity_expand.calibration.fitted import FILE as FITTED
 from entity_expand.errors import StoreError
-from entity_expand.files import sync, write_json, write_text
+from entity_expand.files import read_json, sha256_of, sync, write_json, write_text
+from entity_expand.renaming import put
 from entity_expand.search.scoring import EntityRows, scores_between
 from entity_expand.stores.base import IndexMeta, Record
 from entity_expand.stores.memory import (
@@ -31,6 +33,8 @@ from entity_expand.stores.words import write_words
 from entity_expand.types import Modality
 
 TABLE_BYTES = 1 << 30
+FILES = "files.json"
+_FILES_CAP = 1 << 20
 _BLOCK = 1024
 
 
@@ -67,6 +71,7 @@ def write_version(
     if texts is not None:
         write_words(folder / WORDS, texts)
     write_json(folder / META, {"format": FORMAT, "version": VERSION, **dataclasses.asdict(meta)})
+    write_json(folder / FILES, _listed(folder))
     _verify(folder, count)
 
 
@@ -110,10 +115,24 @@ def _verify(folder: Path, count: int) -> None:
     try:
         if count:
             store.records([0, count - 1])
-    except KeyError as problem:
-        raise StoreError(f"The index should name {count} entities; {problem} is missing.") from problem
     finally:
         store.close()
+
+
+def is_whole(folder: Path) -> bool:
+    """Return whether a version has the files that were written, byte for byte; one of an older release lists none.
+
+    Raises:
+        OSError: A file cannot be read.
+        StoreError: Their list cannot be read.
+    """
+    return read_json(folder / FILES, _FILES_CAP, StoreError) == _listed(folder)
+
+
+def _listed(folder: Path) -> dict[str, dict[str, int | str]]:
+    """Return size and SHA-256 of the files of a version, without what is fitted later and what writers leave."""
+    files = (file for file in folder.iterdir() if file.name not in (FILES, FITTED) and file.name[0] != ".")
+    return {file.name: {"bytes": file.stat().st_size, "sha256": sha256_of(file)} for file in files}
 
 
 def use_version(root: Path, folder: Path, name: str) -> None:
@@ -122,8 +141,8 @@ def use_version(root: Path, folder: Path, name: str) -> None:
         sync(file)
     target = root / VERSIONS / name
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(target, ignore_errors=True)
-    folder.replace(target)
+    put(folder, target)
+    shutil.rmtree(folder, ignore_errors=True)  # a damaged version of this name, if there was one
     write_text(root / CURRENT, name + "\n")
 
 
