@@ -98,7 +98,7 @@ class Names:
                 return self._connection.execute(query, tuple(map(_bound, parameters))).fetchall()
         except sqlite3.ProgrammingError as problem:
             raise StoreError(f"The index with {self._path} was closed; open it again.") from problem
-        except sqlite3.Error as problem:
+        except (sqlite3.Error, UnicodeDecodeError) as problem:  # which a damaged schema makes of its own message
             raise _damaged(self._path, problem) from problem
 
     def _positions(self, query: str, parameters: Sequence[object]) -> tuple[int, ...]:

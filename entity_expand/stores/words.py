@@ -173,7 +173,7 @@ class Words:
                     found += self._connection.execute(f"{query} ({marks})", tuple(part)).fetchall()
         except sqlite3.ProgrammingError as problem:
             raise StoreError(f"The index with {self._path} was closed; open it again.") from problem
-        except sqlite3.Error as problem:
+        except (sqlite3.Error, UnicodeDecodeError) as problem:  # which a damaged schema makes of its own message
             raise self._damaged(problem) from problem
         return found
 

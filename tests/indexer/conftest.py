@@ -7,9 +7,10 @@ from PIL import Image
 
 from entity_expand.bundle import Bundle
 from entity_expand.bundle.fakes import fake_bundle
-from entity_expand.corpus import OwnRow, write_corpus
+from entity_expand.corpus import Corpus, OwnRow, write_corpus
 from entity_expand.encoder import FakeEncoder
 from entity_expand.types import Entity
+from indexer import IndexSettings, index_corpus
 
 WORDS = {"sea": "salt wave tide harbour sail", "hill": "rock snow ridge goat pine"}
 COUNT = 40
@@ -48,3 +49,13 @@ def bundle(tmp_path: Path) -> Bundle:
 @pytest.fixture
 def encoder(bundle: Bundle) -> FakeEncoder:
     return FakeEncoder(bundle.dimension)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a corpus, a bundle, and the index i of both, with parts; to be copied, not changed."""
+    folder = tmp_path_factory.mktemp("built")
+    made = fake_bundle(folder / "bundle", [Entity(str(number), f"Place {number}") for number in range(COUNT - 2)])
+    with Corpus.open(make_corpus(folder / "corpus")) as corpus:
+        index_corpus(made, FakeEncoder(made.dimension), corpus, folder / "i", IndexSettings(modalities=True))
+    return folder
