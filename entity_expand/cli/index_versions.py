@@ -41,9 +41,9 @@ def _row(version: Version) -> tuple[str, ...]:
         version.physical,
         version.state,
         version.created.strftime("%Y-%m-%d %H:%M:%S"),
-        f"{version.documents:,}",
+        "?" if version.documents is None else f"{version.documents:,}",
         str(known.changes) if known else "?",
-        f"{version.bytes / 1e6:,.1f} MB",
+        "?" if version.bytes is None else f"{version.bytes / 1e6:,.1f} MB",
         known.index.bundle[:16] if known else "?",
     )
 

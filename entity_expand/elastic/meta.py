@@ -35,6 +35,8 @@ class ElasticMeta:
         evidence: Sentences kept per entity.
         next_place: The place that the next new entity gets.
         changes: How often entities came, went or changed since it was built.
+        entities: How many there were after the last change; None if that is unknown, or nothing has changed.
+        changing: Whether a change began that has not ended.
         packed: Whether the server is known to take vectors as base64.
         rejected: How many of the entities that it was to be built with the server refused.
         fitted: What was fitted on sets whose members are known; None for nothing.
@@ -47,6 +49,8 @@ class ElasticMeta:
     evidence: int
     next_place: int
     changes: int = 0
+    entities: int | None = None
+    changing: bool = False
     packed: bool = False
     rejected: int = 0
     fitted: Fitted | None = None
@@ -76,6 +80,8 @@ def to_meta(meta: ElasticMeta) -> dict[str, Any]:
             "evidence": meta.evidence,
             "next_place": meta.next_place,
             "changes": meta.changes,
+            "entities": meta.entities,
+            "changing": meta.changing,
             "packed": meta.packed,
             "rejected": meta.rejected,
             "fitted": None if meta.fitted is None else meta.fitted.to_dict(),
@@ -129,6 +135,8 @@ def read_meta(found: Mapping[str, Any], name: str) -> ElasticMeta:
             evidence=int(own["evidence"]),
             next_place=int(own["next_place"]),
             changes=int(own["changes"]),
+            entities=None if own.get("entities") is None else int(own["entities"]),
+            changing=bool(own.get("changing")),
             packed=bool(own["packed"]),
             rejected=int(own["rejected"]),
             fitted=_fitted(own.get("fitted"), own["index"]["bundle"], name),

@@ -19,7 +19,8 @@ from entity_expand.sending import Again, Failure
 
 REASON_CHARACTERS = 300
 _REJECTED = {"es_rejected_execution_exception", "circuit_breaking_exception"}
-_NO_INDEX = "index_not_found_exception"
+_NO_INDEX, _CLOSED = "index_not_found_exception", "index_closed_exception"
+_STATUS_OF_ITEM = {_NO_INDEX: 404, _CLOSED: 400, "illegal_argument_exception": 400}
 _UNAVAILABLE = {
     "cluster_block_exception",
     "master_not_discovered_exception",
@@ -65,7 +66,8 @@ def incomplete(where: str, status: int, body: Any) -> Failure | None:
     for part in body.get("docs") or ():
         if isinstance(part, dict) and "error" in part:
             types = _types(part)
-            return _failure(where, 404 if _NO_INDEX in types else 503, types, _reason(part, b""))
+            statuses = [_STATUS_OF_ITEM[each] for each in types if each in _STATUS_OF_ITEM]
+            return _failure(where, max(statuses, default=503), types, _reason(part, b""))
     return None
 
 
@@ -75,6 +77,8 @@ def _failure(where: str, status: int, types: set[str], reason: str) -> Failure:
 
     if status == 404 and _NO_INDEX in types:
         return Failure(IndexMissingError(f"{where}: there is no such index. {reason}"), Again.NEVER)
+    if _CLOSED in types:
+        return made(ServerError, "Open that index by `POST /NAME/_open`.")
     if (status in (403, 429) and "cluster_block_exception" in types) or "flood-stage" in reason:
         return made(ReadOnlyError, "Free disk space on the server, or remove the block from the index.")
     if status == 401:
@@ -118,10 +122,15 @@ def _types(body: Any) -> set[str]:
 
 
 def _reason(body: Any, content: bytes) -> str:
-    lines = dict.fromkeys(f"{each.get('type')}: {each.get('reason')}" for each in _errors(body))
+    lines = dict.fromkeys(_line(each) for each in _errors(body))
     if not lines and isinstance(body, dict) and isinstance(body.get("error"), str):
         lines = {body["error"]: None}
     return _shorten("; ".join(lines) or content[: 4 * REASON_CHARACTERS].decode(errors="replace"))
+
+
+def _line(error: dict[str, Any]) -> str:
+    index = f" [{error.get('index')}]" if error.get("type") == _CLOSED else ""
+    return f"{error.get('type')}: {error.get('reason')}{index}"
 
 
 def _causes(failures: Any) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,9 +12,9 @@ from entity_expand.elastic.meta import ElasticMeta
 from entity_expand.errors import ConfigError, RejectedError, StoreError
 from indexer.elastic.changes import ChangeReport
 from indexer.elastic.documents import to_item
-from indexer.elastic.finish import refresh
+from indexer.elastic.marking import Change, changing
 from indexer.elastic.session import Session, writing
-from indexer.elastic.versions import current, write_meta
+from indexer.elastic.versions import current
 from indexer.settings import ElasticSettings
 
 _PAGE = 200
@@ -47,20 +46,20 @@ def set_attributes(
             raise ConfigError(f"The attributes of {identifier!r} are {dict(own)!r}; expected texts by text.")
     with writing(address, credentials, settings or ElasticSettings()) as session:
         physical, meta = current(session)
-        meta = dataclasses.replace(meta, changes=meta.changes + 1)
-        write_meta(session, physical, meta)
-        total, ids = ChangeReport(), list(attributes)
-        for start in range(0, len(ids), _PAGE):
-            part = _set_page(session, physical, meta, {each: attributes[each] for each in ids[start : start + _PAGE]})
-            total = ChangeReport(
-                total.written + part.written, 0, total.unchanged + part.unchanged, total.missing + part.missing
-            )
-        refresh(session, physical)
+        ids = [each for each in attributes if each]  # the server takes an empty id for an error
+        total = ChangeReport(missing=tuple(each for each in attributes if not each))
+        with changing(session, physical, meta) as change:
+            for start in range(0, len(ids), _PAGE):
+                page = {each: attributes[each] for each in ids[start : start + _PAGE]}
+                part = _set_page(session, physical, meta, page, change)
+                total = ChangeReport(
+                    total.written + part.written, 0, total.unchanged + part.unchanged, total.missing + part.missing
+                )
     return total
 
 
 def _set_page(
-    session: Session, physical: str, meta: ElasticMeta, attributes: Mapping[str, Mapping[str, str]]
+    session: Session, physical: str, meta: ElasticMeta, attributes: Mapping[str, Mapping[str, str]], change: Change
 ) -> ChangeReport:
     """Set the attributes of some entities; one that somebody else changes meanwhile is read again."""
     written, unchanged, missing, pending = 0, 0, list[str](), list(attributes)
@@ -74,6 +73,8 @@ def _set_page(
             to_item(made, meta.packed, (each["_seq_no"], each["_primary_term"]))
             for each, made in zip(changing, _remade(meta, changing, attributes), strict=True)
         ]
+        if items:
+            change.begin()
         rejected = session.bulk(physical).write(items)
         written += len(items) - len(rejected)
         if final := [each for each in rejected if each.status != 409]:

@@ -28,7 +28,7 @@ from indexer.elastic.layers import LayerRows, encoded, layers_of
 from indexer.elastic.options import choose_options
 from indexer.elastic.pages import stored
 from indexer.elastic.session import Session, work_folder, writing
-from indexer.elastic.verify import check_loaded, count
+from indexer.elastic.verify import ENTITIES, check_loaded, count
 from indexer.elastic.versions import Version, behind, find_versions, meta_of, use, version_pattern, write_meta
 from indexer.features import GroupEncoder
 from indexer.prepare import Prepared, index_meta, version_name
@@ -66,22 +66,27 @@ def index_on_server(
     wanted = ElasticMeta("loading", meta, options, layers, evidence, meta.entities, fitted=fitted)
     with writing(address, credentials, settings) as session:
         physical, found = _choose(session, f"{address.index}-{version}", wanted)
-        up_to_date = found is not None and found.in_use and _is_whole(found, settings)
-        if found is not None and _is_whole(found, settings):
+        whole = found is not None and _is_whole(session, found)
+        up_to_date = whole and found is not None and found.in_use
+        if whole:
             use(session, physical)
             load = LoadReport(physical, options, reason)
         else:
             load = _build(session, physical, found is not None, prepared, encoder, wanted, reason)
-        entities, trained = count(session, physical, {"match_all": {}}), count(session, physical, _TRAINED)
+        entities, trained = count(session, physical, ENTITIES), count(session, physical, _TRAINED)
     without_samples = len(prepared.corpus.entities) - meta.entities
     return IndexReport(entities, trained, meta.samples, without_samples, up_to_date, load)
 
 
-def _is_whole(found: Version, settings: ElasticSettings) -> bool:
-    """Say whether a version needs nothing but to be used: it was checked, and nothing has gone since."""
-    if found.meta is None or not found.usable or (found.meta.rejected and not settings.allow_rejected):
+def _is_whole(session: Session, found: Version) -> bool:
+    """Say whether a version needs nothing but to be used: it was checked, and nothing has come or gone since."""
+    if found.meta is None or not found.usable or (found.meta.rejected and not session.settings.allow_rejected):
         return False
-    return found.documents == found.meta.index.entities - found.meta.rejected
+    expected = found.meta.index.entities - found.meta.rejected
+    if found.documents != expected:
+        return False
+    refresh(session, found.physical)
+    return count(session, found.physical, ENTITIES) == expected
 
 
 def _choose(session: Session, base: str, wanted: ElasticMeta) -> tuple[str, Version | None]:
@@ -100,6 +105,8 @@ def _choose(session: Session, base: str, wanted: ElasticMeta) -> tuple[str, Vers
             raise IndexMismatchError(found.problem)
         _compare(found.physical, found.meta, wanted)
         if not found.meta.changes:
+            if found.problem:
+                raise IndexMismatchError(found.problem)
             return found.physical, found
         numbers.append(int(match[1] or 1))
     return base if numbers == [0] else f"{base}-{max(numbers) + 1}", None

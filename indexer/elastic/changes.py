@@ -31,9 +31,10 @@ from indexer.elastic.documents import Packing, contents_of, documents
 from indexer.elastic.finish import refresh
 from indexer.elastic.items import Item
 from indexer.elastic.layers import encoded, norms_of, present
+from indexer.elastic.marking import Change, changing
 from indexer.elastic.pages import stored, stored_of
 from indexer.elastic.session import Session, work_folder, writing
-from indexer.elastic.versions import current, write_meta
+from indexer.elastic.versions import current
 from indexer.features import GroupEncoder, select
 from indexer.prepare import Prepared, of_selection, variant_of
 from indexer.settings import ElasticSettings, IndexSettings
@@ -110,16 +111,17 @@ def upsert_entities(
             if each not in there or there[each].content != int(contents[number])
         ]
         unchanged = len(whole.ids) - len(differing)
-        if not differing:
-            return ChangeReport(unchanged=unchanged, missing=missing)
-        kept = np.array(differing, dtype=np.int64)
-        prepared = of_selection(bundle, corpus, whole.settings, whole.selection.take(kept))
-        places = np.array([there[each].place if each in there else -1 for each in prepared.ids], dtype=np.int64)
-        new = int((places < 0).sum())
-        places[places < 0] = np.arange(meta.next_place, meta.next_place + new)
-        refused = set(_write(session, physical, meta, prepared, encoder, places, contents[kept], new))
-        written = [each for each in prepared.ids if each not in refused]
-        return ChangeReport(len(written), sum(each not in there for each in written), unchanged, missing)
+        with changing(session, physical, meta) as change:
+            if not differing:
+                return ChangeReport(unchanged=unchanged, missing=missing)
+            kept = np.array(differing, dtype=np.int64)
+            prepared = of_selection(bundle, corpus, whole.settings, whole.selection.take(kept))
+            places = np.array([there[each].place if each in there else -1 for each in prepared.ids], dtype=np.int64)
+            new = int((places < 0).sum())
+            places[places < 0] = np.arange(meta.next_place, meta.next_place + new)
+            refused = set(_write(session, physical, meta, prepared, encoder, places, contents[kept], new, change))
+            written = [each for each in prepared.ids if each not in refused]
+            return ChangeReport(len(written), sum(each not in there for each in written), unchanged, missing)
 
 
 def _check_list(ids: Sequence[str] | None) -> None:
@@ -162,6 +164,7 @@ def _write(
     places: Int64,
     contents: Int64,
     new: int,
+    change: Change,
 ) -> list[str]:
     """Write entities and return the ids of those that the server refused."""
     made_of = [physical, prepared.ids, contents.tolist(), variant_of(encoder)]
@@ -173,8 +176,7 @@ def _write(
     work.mkdir(parents=True, exist_ok=True)
     rows = encoded(prepared, encoder, work)
     layers = {part: _longer(layer, rows[part], meta) for part, layer in meta.layers.items()}
-    meta = dataclasses.replace(meta, next_place=meta.next_place + new, changes=meta.changes + 1, layers=layers)
-    write_meta(session, physical, meta)
+    change.begin(next_place=meta.next_place + new, layers=layers)
     bulk = session.bulk(physical)
     packing = Packing(bulk, True if meta.packed else None)
     expected: dict[str, int] = {}
@@ -232,13 +234,13 @@ def delete_entities(
         wanted = list(dict.fromkeys(ids))
         there = {each.id for each in stored_of(session, physical, wanted)}
         missing, refused = tuple(each for each in wanted if each not in there), 0
-        if there:
-            write_meta(session, physical, dataclasses.replace(meta, changes=meta.changes + 1))
-            letters = _letters(session, "delete")
-            report = session.bulk(physical).load((Item(each, None) for each in wanted if each in there), letters)
-            refresh(session, physical)
-            _raise_if_rejected(session, report)
-            refused = report.rejected
+        with changing(session, physical, meta) as change:
+            if there:
+                change.begin()
+                letters = _letters(session, "delete")
+                report = session.bulk(physical).load((Item(each, None) for each in wanted if each in there), letters)
+                _raise_if_rejected(session, report)
+                refused = report.rejected
     return ChangeReport(len(there) - refused, missing=missing)
 
 

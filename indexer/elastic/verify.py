@@ -19,6 +19,8 @@ from indexer.elastic.session import Session
 
 SAMPLE = 32
 _BLOCK = 1024
+ENTITIES = {"exists": {"field": "place"}}
+"""Finds the documents that are entities, and not what somebody else wrote."""
 
 
 def check_loaded(
@@ -89,7 +91,7 @@ def count_problems(
         present: How many entities each part should have, and the index itself.
     """
     problems = []
-    wanted: list[tuple[str, dict[str, Any], int]] = [("documents", {"match_all": {}}, documents)]
+    wanted: list[tuple[str, dict[str, Any], int]] = [("documents", ENTITIES, documents)]
     for part in meta.layers:
         names = [field_of(field, part) for field in meta.vectors.fields]
         wanted += [(f"vectors {name!r}", {"exists": {"field": name}}, present[part]) for name in names]

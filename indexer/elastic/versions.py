@@ -33,23 +33,27 @@ class Version:
         physical: Name of the physical index.
         in_use: Whether the alias stands for it.
         created: When it was made, by the server's clock.
-        documents: How many entities it holds.
-        bytes: Its size on the server's disks, copies included.
+        documents: How many entities it holds; None if it is closed.
+        bytes: Its size on the server's disks, copies included; None if it is closed.
         meta: What it says of itself; None if that cannot be read.
-        problem: Why not, or "".
+        problem: Why not, or why it cannot be used, or "".
+        closed: Whether it was closed on the server, so that nothing but its mapping can be read.
     """
 
     physical: str
     in_use: bool
     created: datetime
-    documents: int
-    bytes: int
+    documents: int | None
+    bytes: int | None
     meta: ElasticMeta | None
     problem: str
+    closed: bool = False
 
     @property
     def state(self) -> str:
-        """How far it is: "loading", "verified", or "unreadable"."""
+        """How far it is: "loading", "verified", "unreadable", or "closed"."""
+        if self.closed:
+            return "closed"
         return self.meta.state if self.meta else "unreadable"
 
     @property
@@ -66,7 +70,8 @@ def version_pattern(name: str) -> re.Pattern[str]:
 def find_versions(session: Session) -> list[Version]:
     """Return all versions of a name, oldest first."""
     name = session.name
-    only = {"filter_path": "*.aliases,*.mappings,*.settings.index.creation_date"}
+    wanted = "*.aliases,*.mappings,*.settings.index.creation_date,*.settings.index.verified_before_close"
+    only = {"filter_path": wanted, "expand_wildcards": "open,closed"}
     found = session.ask("GET", f"/{name}-*", params=only).body or {}
     named = version_pattern(name)
     ours = {key: value for key, value in found.items() if named.fullmatch(key) and is_ours(value.get("mappings", {}))}
@@ -85,14 +90,19 @@ def _version(name: str, physical: str, found: Mapping[str, Any], stats: Mapping[
         meta = read_meta(found["mappings"], physical)
     except IndexMismatchError as caught:
         problem = str(caught)
+    own = found["settings"]["index"]
+    closed = str(own.get("verified_before_close")).lower() == "true"
+    if closed:
+        problem = f"{physical} is closed. Open it by `POST /{physical}/_open`, or delete it by `DELETE /{physical}`."
     return Version(
         physical=physical,
         in_use=name in found["aliases"],
-        created=datetime.fromtimestamp(int(found["settings"]["index"]["creation_date"]) / 1000, UTC),
-        documents=stats.get("primaries", {}).get("docs", {}).get("count", 0),
-        bytes=stats.get("total", {}).get("store", {}).get("size_in_bytes", 0),
+        created=datetime.fromtimestamp(int(own["creation_date"]) / 1000, UTC),
+        documents=None if closed else stats.get("primaries", {}).get("docs", {}).get("count", 0),
+        bytes=None if closed else stats.get("total", {}).get("store", {}).get("size_in_bytes", 0),
         meta=meta,
         problem=problem,
+        closed=closed,
     )
 
 
@@ -233,7 +243,7 @@ def prune(
     credentials: Credentials | None = None,
     settings: ElasticSettings | None = None,
 ) -> list[str]:
-    """Delete old versions and what unfinished runs left behind, and return their names.
+    """Delete old versions and what unfinished runs left behind, and return their names; closed ones stay.
 
     Args:
         address: The server and the name, such as https://host:9200/NAME.
@@ -246,7 +256,7 @@ def prune(
         others = [each.physical for each in versions if each.usable and not each.in_use]
         used = sum(each.in_use for each in versions)
         kept = set(others[-(keep - used) :]) if keep > used else set()
-        gone = [each.physical for each in versions if not each.in_use and each.physical not in kept]
+        gone = [each.physical for each in versions if not (each.in_use or each.closed or each.physical in kept)]
         for physical in gone:
             session.check()
             session.ask("DELETE", f"/{physical}", accept=(404,))

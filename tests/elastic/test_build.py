@@ -289,6 +289,16 @@ def test_entities_that_the_server_refuses_keep_the_version_out_of_use(world: Wor
     assert world.index(corpus, allow_rejected=True).up_to_date
 
 
+def test_an_entity_that_was_replaced_by_somebody_elses_is_loaded_again(world: World) -> None:
+    version = world.index().load.version
+    digest = world.digest()
+    ask("DELETE", f"{world.url}/{version}/_doc/5")
+    ask("PUT", f"{world.url}/{version}/_doc/somebody-elses?refresh=true", {})
+    assert not world.index().up_to_date
+    assert (world.behind(), world.digest()) == ([version], digest)
+    assert world.index().up_to_date
+
+
 def test_of_two_runs_the_second_is_told(world: World, tmp_path: Path) -> None:
     from indexer.elastic.session import writing
 

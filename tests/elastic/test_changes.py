@@ -23,6 +23,7 @@ from entity_expand.errors import (
     ConfigError,
     IndexMismatchError,
     IndexMissingError,
+    ReadOnlyError,
     RejectedError,
     StoreError,
 )
@@ -33,6 +34,7 @@ from entity_expand.types import Entity
 from export.scorer import write_scorer_of
 from indexer import ChangeReport, delete_entities, set_attributes, upsert_entities, verify_index
 from indexer.prepare import version_name
+from servers.elasticsearch_node import ask
 
 
 @pytest.fixture
@@ -208,6 +210,85 @@ def test_attributes(world: World) -> None:
         set_attributes(world.address, {"6": {"size": 10}}, settings=world.settings())
     with pytest.raises(RejectedError, match="refused 1 entities, such as 6"):
         set_attributes(world.address, {"6": {"a\0": "b"}}, settings=world.settings())
+
+
+def test_changes_that_change_nothing_leave_the_index_up_to_date(world: World) -> None:
+    version = world.index().load.version
+    there = {each.id: each.attributes for each in entities_of(3)}
+    assert set_attributes(world.address, there, settings=world.settings()) == ChangeReport(unchanged=3)
+    assert upsert(world, world.corpus) == ChangeReport(unchanged=COUNT)
+    ask("PUT", f"{world.url}/{version}/_settings", {"index.blocks.write": True})
+    with pytest.raises(ReadOnlyError):
+        set_attributes(world.address, {"6": {}}, settings=world.settings())
+    with pytest.raises(ReadOnlyError):
+        delete_entities(world.address, ["6"], settings=world.settings())
+    with pytest.raises(ReadOnlyError):
+        upsert(world, world.write("later", entities_of(COUNT + 1)))
+    ask("PUT", f"{world.url}/{version}/_settings", {"index.blocks.write": None})
+    assert (world.meta()["changes"], world.meta()["changing"]) == (0, False)
+    assert world.index().up_to_date
+
+
+def test_a_change_is_announced_before_the_first_entity_changes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from indexer.elastic.bulk import Bulk
+
+    world.index()
+    write, changes = Bulk.write, list[int]()
+
+    def noted(self, items):
+        changes.append(world.meta()["changes"])
+        return write(self, items)
+
+    monkeypatch.setattr(Bulk, "write", noted)
+    set_attributes(world.address, {"6": {}}, settings=world.settings())
+    delete_entities(world.address, ["6"], settings=world.settings())
+    upsert(world, world.corpus)
+    assert changes == [0, 1, 1, 2, 2, 3]  # what changes nothing, then the change
+
+
+def test_an_empty_id_is_missing(world: World) -> None:
+    world.index()
+    assert set_attributes(world.address, {"": {"a": "v"}, "6": {}}, settings=world.settings()) == ChangeReport(
+        written=1, missing=("",)
+    )
+    assert delete_entities(world.address, ["3", ""], settings=world.settings()) == ChangeReport(
+        written=1, missing=("",)
+    )
+    assert upsert(world, world.corpus, ["3", ""]) == ChangeReport(written=1, new=1, missing=("",))
+
+
+def test_what_got_lost_after_a_change_is_found(world: World) -> None:
+    version = world.index().load.version
+    delete_entities(world.address, ["3"], settings=world.settings())
+    upsert(world, world.write("later", [*entities_of(), Entity("zz", "Place Z")]), ["zz", "4"])
+    assert (world.meta()["entities"], world.meta()["changing"]) == (COUNT, False)
+    assert not verify_index(world.address).problems
+    ask("DELETE", f"{world.url}/{version}/_doc/5")
+    ask("PUT", f"{world.url}/{version}/_doc/somebody-elses?refresh=true", {})
+    audit = verify_index(world.address)
+    assert audit.documents == COUNT - 1
+    assert f"{COUNT} entities were there after the last change, {COUNT - 1} are there" in audit.problems
+    del (mapping := world.ask("GET", "/_mapping")[version]["mappings"]["_meta"])["entity_expand"]["entities"]
+    ask("PUT", f"{world.url}/{version}/_mapping", {"_meta": mapping})  # as earlier releases wrote it
+    assert len(verify_index(world.address).problems) == 1
+
+
+def test_a_change_that_was_stopped_is_told_until_it_is_run_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_) -> None:
+        raise KeyboardInterrupt
+
+    world.index()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("indexer.elastic.changes._raise_if_rejected", stop)
+        delete_entities(world.address, ["3", "4"], settings=world.settings())
+    world.ask("POST", "/_refresh")
+    assert verify_index(world.address).problems == ("a change is under way or was stopped; run the change again",)
+    assert delete_entities(world.address, ["3", "4"], settings=world.settings()) == ChangeReport(missing=("3", "4"))
+    assert not verify_index(world.address).problems
+    assert (world.meta()["changes"], world.meta()["entities"]) == (1, COUNT - 2)
+    with pytest.raises(RejectedError):
+        set_attributes(world.address, {"6": {"a\0": "b"}}, settings=world.settings())
+    assert not verify_index(world.address).problems
 
 
 def test_attributes_that_others_change_meanwhile_are_read_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,6 +134,8 @@ def test_the_servers_own_refusals_become_our_errors(send: Sender, elasticsearch_
 
 
 FLOOD = "index [x] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark, index has read-only-..."
+CLOSED = {"type": "index_closed_exception", "reason": "closed", "index": "x-1"}
+EMPTY = {"_id": "", "error": {"type": "illegal_argument_exception", "reason": "Ids can't be empty"}}
 GONE = {"_id": "1", "error": {"type": "index_not_found_exception", "reason": "no such index [x]"}}
 LASTING: list[tuple[Step, type[StoreError], str]] = [
     (refuse(401, "security_exception", "missing credentials"), AccessError, "missing credentials.* Give an API key"),
@@ -151,6 +153,9 @@ LASTING: list[tuple[Step, type[StoreError], str]] = [
     (refuse(408, "timeout"), DeadlineError, "Allow more time"),
     (reply(200, {"timed_out": True}), DeadlineError, "time limit"),
     (reply(200, {"docs": [GONE]}), IndexMissingError, "no such index"),
+    (reply(200, {"docs": [EMPTY]}), ServerError, "status 400.*can't be empty"),
+    (reply(200, {"docs": [{"_id": "1", "error": CLOSED}]}), ServerError, r"closed \[x-1\] Open .*POST /NAME/_open"),
+    (reply(400, {"error": CLOSED, "status": 400}), ServerError, r"closed \[x-1\] Open .*POST /NAME/_open"),
     (reply(200, {}, {"X-Elastic-Product": "another"}), ServerError, "not Elasticsearch"),
 ]
 

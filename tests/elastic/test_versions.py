@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from elastic.worlds import COUNT, TRAINED, World, entities_of
 from entity_expand.bundle.fakes import fake_bundle
 from entity_expand.cli.index import command
-from entity_expand.errors import IndexMismatchError, IndexMissingError
+from entity_expand.errors import IndexMismatchError, IndexMissingError, StoreError
 from indexer import IndexSettings, list_versions, prune, rollback, verify_index
 from servers.elasticsearch_node import ask
 
@@ -66,6 +66,32 @@ def test_an_unfinished_version_is_never_put_into_use(world: World) -> None:
     assert world.behind() == [first]
     assert [each.state for each in list_versions(world.address)] == ["verified", "loading"]
     assert prune(world.address, settings=world.settings()) == [second]
+
+
+def test_a_closed_version_is_listed_and_left_alone(world: World) -> None:
+    settings = world.settings()
+    names = [world.index(chosen=IndexSettings(evidence=number)).load.version for number in (0, 1, 2)]
+    ask("POST", f"{world.url}/{names[1]}/_close")
+    found = list_versions(world.address)
+    assert [each.physical for each in found] == names
+    assert [each.state for each in found] == ["verified", "closed", "verified"]
+    assert (found[1].documents, found[1].bytes) == (None, None)
+    _, listed, said = run("list", world.address)
+    assert listed.splitlines()[2].split()[1] == "closed"
+    assert f"POST /{names[1]}/_open" in said
+    with pytest.raises(IndexMismatchError, match=f"{names[1]} is closed. Open it"):
+        rollback(world.address, names[1], settings=settings)
+    seen = world.encoder.seen
+    with pytest.raises(IndexMismatchError, match=f"{names[1]} is closed. Open it"):
+        world.index(chosen=IndexSettings(evidence=1))
+    assert world.encoder.seen == seen
+    assert rollback(world.address, settings=settings) == names[0]
+    assert prune(world.address, 1, settings=settings) == [names[2]]
+    ask("POST", f"{world.url}/{names[0]}/_close")
+    with pytest.raises(StoreError, match=rf"closed \[{names[0]}\] Open that index by `POST /NAME/_open`"):
+        verify_index(world.address)
+    ask("POST", f"{world.url}/{names[1]}/_open")
+    assert rollback(world.address, names[1], settings=settings) == names[1]
 
 
 def run(*arguments: object) -> tuple[int, str, str]:
