@@ -94,12 +94,7 @@ def upsert_entities(
     with writing(address, credentials, settings or ElasticSettings()) as session:
         physical, meta = current(session)
         _check_fits(physical, meta, bundle)
-        if callable(encoder):
-            encoder = encoder(meta.index.variant)
-        if encoder.dimension != bundle.dimension:
-            raise ConfigError(
-                f"The encoder yields {encoder.dimension} numbers, the bundle's head takes {bundle.dimension}."
-            )
+        opened = _opened(encoder, meta.index.variant, bundle)
         whole, missing = _asked_for(bundle, corpus, meta, ids)
         refresh(session, physical)
         known = stored(session, physical) if ids is None else stored_of(session, physical, whole.ids)
@@ -119,9 +114,16 @@ def upsert_entities(
             places = np.array([there[each].place if each in there else -1 for each in prepared.ids], dtype=np.int64)
             new = int((places < 0).sum())
             places[places < 0] = np.arange(meta.next_place, meta.next_place + new)
-            refused = set(_write(session, physical, meta, prepared, encoder, places, contents[kept], new, change))
+            refused = set(_write(session, physical, meta, prepared, opened, places, contents[kept], new, change))
             written = [each for each in prepared.ids if each not in refused]
             return ChangeReport(len(written), sum(each not in there for each in written), unchanged, missing)
+
+
+def _opened(encoder: Encoder | GroupEncoder | EncoderFor, variant: Variant, bundle: Bundle) -> Encoder | GroupEncoder:
+    opened = encoder(variant) if callable(encoder) else encoder
+    if opened.dimension != bundle.dimension:
+        raise ConfigError(f"The encoder yields {opened.dimension} numbers, the bundle's head takes {bundle.dimension}.")
+    return opened
 
 
 def _check_list(ids: Sequence[str] | None) -> None:
