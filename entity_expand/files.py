@@ -177,7 +177,8 @@ def check_replaceable(path: Path, marker: str | None) -> None:
     """
     if path.is_file():
         raise EntityExpandError(f"{path} is a file, but a folder is to be written there; choose another path.")
-    if marker and path.is_dir() and any(path.iterdir()) and not any(path.glob(marker)):
+    held = {each.name for each in path.iterdir()} - {".lock"} if path.is_dir() else set[str]()  # left by a failed run
+    if marker and held and not any(path.glob(marker)):
         raise EntityExpandError(
             f"{path} is there and is something else, for it holds no {marker}. It stays as it is; choose a new folder."
         )

@@ -458,13 +458,14 @@ def test_paths_that_stay_are_returned_as_they_are(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_somebody_else_is_not_replaced(tmp_path: Path, way: str) -> None:
-    mine, theirs, empty = (tmp_path / name for name in ("mine", "theirs", "empty"))
-    for folder in (mine, theirs, empty):
+    mine, theirs, empty, locked_once = (tmp_path / name for name in ("mine", "theirs", "empty", "locked once"))
+    for folder in (mine, theirs, empty, locked_once):
         folder.mkdir()
+    (locked_once / ".lock").touch()
     (mine / "a-1").mkdir()
     (mine / "a-1" / "marker.json").touch()
     (theirs / "thesis.txt").write_text("years")
-    for folder in (mine, empty, tmp_path / "new"):
+    for folder in (mine, empty, locked_once, tmp_path / "new"):
         with new_folder(folder, "a-*/marker.json") as beside:
             (beside / "made").touch()
         assert names(folder) == ["made"]
