@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Any, Generic, TypeVar
 
-from entity_expand.errors import QueryError
+from entity_expand.errors import EntityExpandError, QueryError
 from entity_expand.stores.base import AsyncReader, Reader, Request, Steps, Together
 
+A = TypeVar("A")
+C = TypeVar("C")
 T = TypeVar("T")
 
 
@@ -108,3 +111,40 @@ def run(steps: Steps[T], reader: Reader) -> T:
     if isinstance(result, QueryError):
         raise result
     return result
+
+
+def one_by_one(operation: Generator[C, A, T], send: Callable[[C], A]) -> T:
+    """Send what an operation yields, one after the other, and return what it returns.
+
+    Args:
+        operation: Is sent the answers; the error of a sending is raised at its `yield`.
+        send: Sends one, and returns its answer.
+    """
+    with contextlib.closing(operation):
+        try:
+            asked = next(operation)
+            while True:
+                try:
+                    answer = send(asked)
+                except EntityExpandError as problem:
+                    asked = operation.throw(problem)
+                else:
+                    asked = operation.send(answer)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+
+async def one_by_one_async(operation: Generator[C, A, T], send: Callable[[C], Awaitable[A]]) -> T:
+    """Do as `one_by_one` does with a sending that is awaited."""
+    with contextlib.closing(operation):
+        try:
+            asked = next(operation)
+            while True:
+                try:
+                    answer = await send(asked)
+                except EntityExpandError as problem:
+                    asked = operation.throw(problem)
+                else:
+                    asked = operation.send(answer)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]

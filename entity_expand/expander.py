@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, Unpack
 
 from entity_expand import finding
-from entity_expand.drive import run, run_many
+from entity_expand.drive import one_by_one, run, run_many
 from entity_expand.elastic.address import Credentials
 from entity_expand.errors import IndexChangedError, QueryError
 from entity_expand.expand import expansion
@@ -18,7 +18,7 @@ from entity_expand.query import ExpandOptions, ExpandQuery, NewSeed
 from entity_expand.remote.address import is_service
 from entity_expand.results import Expansion
 from entity_expand.results.expansion import Origin
-from entity_expand.results.session import deleted, following, next_query
+from entity_expand.results.session import next_page
 from entity_expand.seeds.encode import EncodesSeeds, EncodingReader
 from entity_expand.stores.base import Evidence, Facts, Reader, Steps, Store
 from entity_expand.strategies.choice import settings_of
@@ -126,10 +126,7 @@ class Expander:
             QueryError: No seed, too many, one given twice or also excluded, or a size out of range.
             StoreError: The store could not answer, or not in time.
         """
-        (found,) = self._run([ExpandQuery(seeds, size, **options)], timeout, keep_errors=False)
-        if isinstance(found, QueryError):
-            raise found
-        return found
+        return self._one(ExpandQuery(seeds, size, **options), timeout)
 
     def expand_many(
         self, queries: Sequence[ExpandQuery], *, return_errors: bool = False, timeout: float | None = None
@@ -159,6 +156,12 @@ class Expander:
                 if attempts.used_up():
                     raise
 
+    def _one(self, query: ExpandQuery, timeout: float | None) -> Expansion:
+        (found,) = self._run([query], timeout, keep_errors=False)
+        if isinstance(found, QueryError):
+            raise found
+        return found
+
     def _owned(self, expansion: Expansion) -> Expansion:
         return dataclasses.replace(expansion, origin=Origin(self))
 
@@ -174,15 +177,7 @@ class Expander:
             QueryError: As for `expand`.
             StoreError: As for `expand`.
         """
-        gone = list[str]()
-        while True:
-            (found,) = self._run([next_query(expansion, size, gone)], timeout, keep_errors=True)
-            if isinstance(found, Expansion):
-                return following(expansion, found)
-            if deleted(found, expansion, gone):
-                gone.append(found.seed)
-            else:
-                raise found
+        return one_by_one(next_page(expansion, size), lambda query: self._one(query, timeout))
 
     def explain(self, expansion: Expansion, which: str | int, *, timeout: float | None = None) -> Explanation:
         """Explain why an entity is in an expanded set.

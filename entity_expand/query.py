@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, get_args
 
 from entity_expand.config import is_list, is_number, is_whole, make_plain, shown
-from entity_expand.errors import QueryError
+from entity_expand.errors import ImageError, QueryError
 from entity_expand.inputs.marks import read_marks
 from entity_expand.search.plan import ExpandSettings
 from entity_expand.stores.filters import Filter
@@ -90,6 +90,21 @@ def _is_pillow(value: object) -> bool:
     """Return whether a value is a Pillow image; there is none as long as nobody has loaded Pillow."""
     pillow = sys.modules.get("PIL.Image")
     return pillow is not None and isinstance(value, pillow.Image)
+
+
+def opened_picture(seed: NewSeed, image: bytes | Path | Image.Image) -> Image.Image:
+    """Return the picture of a new seed, read as those of a corpus are.
+
+    Raises:
+        QueryError: It cannot be used.
+    """
+    # Pillow takes longer to load than most expansions.
+    from entity_expand.inputs.image import open_picture
+
+    try:
+        return open_picture(image)
+    except ImageError as problem:
+        raise QueryError(f"The picture of the new seed {seed.called!r} cannot be used: {problem}") from problem
 
 
 def new_among(seeds: Sequence[str | NewSeed]) -> tuple[NewSeed, ...]:

@@ -16,12 +16,11 @@ The rules, for one `persist`:
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import enum
 import itertools
 import random
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -133,40 +132,3 @@ async def persist(
         last = f" Before that: {failure.error}"[:500]
         await asyncio.sleep(wait)
     raise failure.error
-
-
-def one_by_one(operation: Generator[C, A, T], send: Callable[[C], A]) -> T:
-    """Send what an operation yields, one after the other, and return what it returns.
-
-    Args:
-        operation: Is sent the answers; the error of a sending is raised at its `yield`.
-        send: Sends one, and returns its answer.
-    """
-    with contextlib.closing(operation):
-        try:
-            asked = next(operation)
-            while True:
-                try:
-                    answer = send(asked)
-                except EntityExpandError as problem:
-                    asked = operation.throw(problem)
-                else:
-                    asked = operation.send(answer)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-
-
-async def one_by_one_async(operation: Generator[C, A, T], send: Callable[[C], Awaitable[A]]) -> T:
-    """Do as `one_by_one` does with a sending that is awaited."""
-    with contextlib.closing(operation):
-        try:
-            asked = next(operation)
-            while True:
-                try:
-                    answer = await send(asked)
-                except EntityExpandError as problem:
-                    asked = operation.throw(problem)
-                else:
-                    asked = operation.send(answer)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]

@@ -7,10 +7,11 @@ from collections.abc import Generator
 from types import TracebackType
 from typing import TypeVar
 
+from entity_expand.drive import one_by_one, one_by_one_async
 from entity_expand.elastic.address import Address, Credentials
 from entity_expand.elastic.client import Client
 from entity_expand.elastic.exchange import Answer, Call
-from entity_expand.sending import Deadline, one_by_one, one_by_one_async, persist
+from entity_expand.sending import Deadline, persist
 from entity_expand.worker import OneLoop, SharedWorker
 
 __all__ = ["Answer", "AsyncConnection", "Call", "Connection", "Deadline", "drive", "drive_async"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, Unpack
 
 from entity_expand import finding
-from entity_expand.drive import run_many_async
+from entity_expand.drive import one_by_one_async, run_many_async
 from entity_expand.elastic.address import Credentials, is_address
 from entity_expand.elastic.address import credentials as find_credentials
 from entity_expand.errors import IndexChangedError, QueryError
@@ -19,7 +19,7 @@ from entity_expand.front.common import Attempts, first_picture, refuse_with_serv
 from entity_expand.query import ExpandOptions, ExpandQuery, NewSeed
 from entity_expand.remote.address import is_service
 from entity_expand.results import Expansion
-from entity_expand.results.session import deleted, following, next_query
+from entity_expand.results.session import next_page
 from entity_expand.seeds.encode import AsyncEncodingReader, EncodesSeeds
 from entity_expand.stores.base import AsyncStore, Evidence, Facts, Steps
 from entity_expand.stores.memory import MemoryStore
@@ -134,16 +134,7 @@ class AsyncExpander:
 
     async def more(self, expansion: Expansion, size: int | None = None, *, timeout: float | None = None) -> Expansion:
         """Return the next page; as `Expander.more`."""
-        gone = list[str]()
-        while True:
-            query = next_query(expansion, size, gone)
-            (found,) = await self.expand_many([query], return_errors=True, timeout=timeout)
-            if isinstance(found, Expansion):
-                return following(expansion, found)
-            if deleted(found, expansion, gone):
-                gone.append(found.seed)
-            else:
-                raise found
+        return await one_by_one_async(next_page(expansion, size), lambda query: self._one(query, timeout))
 
     async def explain(self, expansion: Expansion, which: str | int, *, timeout: float | None = None) -> Explanation:
         """Explain why an entity is in an expanded set; as `Expander.explain`."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from entity_expand.drive import one_by_one, one_by_one_async
 from entity_expand.elastic.address import Credentials
 from entity_expand.errors import QueryError, StoreError
 from entity_expand.expander import Expander
@@ -22,7 +23,7 @@ from entity_expand.remote.address import parse_service, service_credentials
 from entity_expand.remote.calls import Calls
 from entity_expand.remote.connection import Asked, RemoteConnection
 from entity_expand.results import Expansion
-from entity_expand.sending import Deadline, one_by_one, one_by_one_async
+from entity_expand.sending import Deadline
 from entity_expand.stores.base import AsyncReader, Evidence, Reader
 from entity_expand.types import Entity
 from entity_expand.worker import SharedWorker

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from entity_expand.config import to_mapping
-from entity_expand.errors import ImageError, QueryError
+from entity_expand.errors import QueryError
 from entity_expand.files import read_capped
-from entity_expand.query import ExpandQuery, NewSeed
+from entity_expand.query import ExpandQuery, NewSeed, opened_picture
 from entity_expand.results.expansion import Expansion, History, Result, Seed
 from entity_expand.stores.base import Evidence
 from entity_expand.stores.filters import Filter
@@ -71,12 +71,7 @@ def _picture(seed: NewSeed) -> bytes | None:
         return image
     if isinstance(image, Path):
         return read_capped(image, MOST_PICTURE_BYTES, QueryError)
-    from entity_expand.inputs.image import open_picture
-
-    try:
-        opened = open_picture(image)
-    except ImageError as problem:
-        raise QueryError(f"The picture of the new seed {seed.called!r} cannot be used: {problem}") from problem
+    opened = opened_picture(seed, image)
     opened.info.clear()  # only the pixels count; a colour profile would travel along
     stream = io.BytesIO()
     opened.save(stream, "PNG")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Sequence
-from typing import TypeGuard
+from collections.abc import Collection, Generator, Sequence
 
 from entity_expand.errors import AmbiguousSeedError, QueryError, UnknownSeedError
 from entity_expand.query import ExpandQuery, new_among
@@ -124,9 +123,16 @@ def next_query(expansion: Expansion, size: int | None = None, gone: Collection[s
     )
 
 
-def deleted(answer: object, expansion: Expansion, gone: Collection[str]) -> TypeGuard[UnknownSeedError]:
-    """Say whether an answer to `next_query` names a further entity that was shown and has been deleted since."""
-    return isinstance(answer, UnknownSeedError) and answer.seed in expansion.shown and answer.seed not in gone
+def next_page(expansion: Expansion, size: int | None = None) -> Generator[ExpandQuery, Expansion, Expansion]:
+    """Ask for the next page, again without each entity that was shown and turns out to have been deleted since."""
+    gone = list[str]()
+    while True:
+        try:
+            return following(expansion, (yield next_query(expansion, size, gone)))
+        except UnknownSeedError as problem:
+            if problem.seed not in expansion.shown or problem.seed in gone:
+                raise
+            gone.append(problem.seed)
 
 
 def _without_seeds(settings: ExpandSettings | None) -> ExpandSettings | None:

@@ -11,9 +11,8 @@ import numpy as np
 
 from entity_expand.bundle import Bundle
 from entity_expand.encoder import Encoder, EncoderInput, open_encoder
-from entity_expand.errors import ConfigError, ImageError, IndexMismatchError, QueryError
-from entity_expand.inputs.image import open_picture
-from entity_expand.query import NewSeed
+from entity_expand.errors import ConfigError, IndexMismatchError, QueryError
+from entity_expand.query import NewSeed, opened_picture
 from entity_expand.search.scoring import EntityRows, entity_rows, head_rows, head_statistics, predicted_rows
 from entity_expand.seeds.encode import shows
 from entity_expand.stores.base import IndexMeta
@@ -133,8 +132,5 @@ def _input(seed: NewSeed, modality: Modality) -> EncoderInput:
     text, mentions = ("", ()) if modality == "picture" else seed.sentence
     image = None if modality == "text" else seed.image
     if image is not None:
-        try:
-            open_picture(image)
-        except ImageError as problem:
-            raise QueryError(f"The picture of the new seed {seed.called!r} cannot be used: {problem}") from problem
+        opened_picture(seed, image)
     return EncoderInput(text, mentions, image)
